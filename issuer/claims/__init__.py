@@ -1,0 +1,1 @@
+"""What tokens say, as typed frozen values."""

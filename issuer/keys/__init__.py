@@ -1,0 +1,1 @@
+"""NKeys, curve keys and the files that carry them."""

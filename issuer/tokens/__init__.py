@@ -1,0 +1,1 @@
+"""Signed text and what it proves."""
