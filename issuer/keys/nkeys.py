@@ -284,7 +284,7 @@ class Seed:
             point, secret = crypto_sign_seed_keypair(raw32)
         self = object.__new__(cls)
         self._role = role
-        self._raw = bytes(raw32)
+        self._raw = raw32
         self._secret = secret
         self._public = PublicKey(_checked(_PUBLIC_HEADER[role] + point))
         return self
