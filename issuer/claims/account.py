@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 
 from issuer.claims.fields import EVERYONE, UNLIMITED, VERSION, Envelope, Permissions
 from issuer.claims.user import UserTemplate
-from issuer.claims.wire import Claim, Int64, always
+from issuer.claims.wire import Claim, Int64, UInt8, UInt64, always
 from issuer.keys.nkeys import PublicKey, Role
 from issuer.subjects import Subject
 
@@ -62,11 +62,23 @@ class AccountLimits(Claim, frozen=True, kw_only=True):
         return any(tier.mem_storage or tier.disk_storage for tier in tiers)
 
 
+def spelt_sampling(name: str, value: Any) -> Any:
+    """Go reads the word in any letter case."""
+    return value.lower() if name == "sampling" and isinstance(value, str) else value
+
+
 class ServiceLatency(Claim, frozen=True, kw_only=True):
     """Latency reports of a service: a percentage 1..100, or "headers" for on request only."""
 
+    __wire_reform__ = staticmethod(spelt_sampling)
+
     sampling: Int64 | Literal["headers"] = msgspec.field(default_factory=lambda: "headers")
     results: Subject = always(str)
+
+    def __post_init__(self) -> None:
+        # Zero is how Go keeps "headers" in memory; written it is always the word.
+        if self.sampling == 0:
+            msgspec.structs.force_setattr(self, "sampling", "headers")
 
 
 class Export(Claim, frozen=True, kw_only=True):
@@ -80,7 +92,7 @@ class Export(Claim, frozen=True, kw_only=True):
     response_type: str = ""
     response_threshold: Int64 = 0
     service_latency: ServiceLatency | None = None
-    account_token_position: int = 0
+    account_token_position: UInt64 = 0
     advertise: bool = False
     allow_trace: bool = False
     description: str = ""
@@ -115,7 +127,7 @@ class WeightedMapping(Claim, frozen=True, kw_only=True):
     """One destination of a mapping; weight 0 means 100."""
 
     subject: Subject = always(str)
-    weight: int = 0
+    weight: UInt8 = 0
     cluster: str = ""
 
 

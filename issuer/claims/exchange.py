@@ -10,7 +10,7 @@ import msgspec
 
 from issuer.claims.account import ShareKind
 from issuer.claims.fields import VERSION, Envelope
-from issuer.claims.wire import Claim, Int64, always
+from issuer.claims.wire import Claim, Int64, UInt64, always
 from issuer.errors import PeerError
 from issuer.keys.nkeys import PublicKey, Role
 from issuer.subjects import Subject
@@ -71,7 +71,7 @@ class ClientInfo(Claim, frozen=True, kw_only=True):
     """The connection a request is about."""
 
     host: str = ""
-    id: int = 0
+    id: UInt64 = 0
     user: str = ""
     name: str = ""
     tags: tuple[str, ...] = ()
@@ -160,6 +160,7 @@ class GenericClaims(Envelope, frozen=True, kw_only=True):
     kind: ClassVar[str] = "generic"
     issuers: ClassVar[tuple[Role, ...]] = ()
     subjects: ClassVar[tuple[Role, ...]] = ()
+    __wire_free__: ClassVar[bool] = True
 
     nats: dict[str, Any] = {}
 

@@ -10,16 +10,21 @@ variants of known ones, and keeps unknown members in `extra`.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Final, TypeVar
+import math
+from decimal import Decimal
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 import msgspec
 
 from issuer.errors import PeerError
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+UInt8 = Annotated[int, msgspec.Meta(ge=0, le=255)]
+UInt64 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # the upper half is nobody's number
 
 # A member name no document may use, so that a claim's unknown members have a place of their own.
-EXTRA: Final = "\x00extra"
+EXTRA: Final = "\x7fextra"
 
 
 class ClaimSyntaxError(PeerError):
@@ -30,6 +35,9 @@ class ClaimSyntaxError(PeerError):
 
 class Claim(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Base of every JSON object in a token."""
+
+    # Whether it holds members of any shape, whose numbers must then be written Go's way.
+    __wire_free__: ClassVar[bool] = False
 
     extra: dict[str, Any] = msgspec.field(default_factory=dict, name=EXTRA)
 
@@ -45,7 +53,7 @@ def always(kind: type[Any]) -> Any:
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
-_EXTRA_MARK: Final = b"\\u0000extra"
+_EXTRA_MARK: Final = b'"\x7fextra":'
 
 
 def escape(data: bytes) -> bytes:
@@ -57,16 +65,23 @@ def escape(data: bytes) -> bytes:
         data = data.replace(b"<", b"\\u003c")
     if b"&" in data:
         data = data.replace(b"&", b"\\u0026")
-    if b"\xe2\x80" in data:
+    if not data.isascii():
         data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
     return data
 
 
 def to_json(claim: Claim) -> bytes:
-    """The canonical bytes of a claim, `extra` members after the known ones of their object."""
-    data = _encoder.encode(claim)
-    if _EXTRA_MARK in data:
-        data = msgspec.json.encode(_spread(msgspec.to_builtins(claim, order="deterministic")))
+    """The canonical bytes of a claim, `extra` members after the known ones of their object.
+
+    Raises:
+        ClaimSyntaxError: a text in it is not Unicode, which no token can carry.
+    """
+    try:
+        data = _encoder.encode(claim)
+        if _EXTRA_MARK in data or claim.__wire_free__:
+            data = msgspec.json.encode(_go_numbers(to_plain(claim)))
+    except UnicodeEncodeError:
+        raise ClaimSyntaxError("a text holds half a surrogate pair") from None
     return escape(data)
 
 
@@ -86,6 +101,23 @@ def _spread(value: Any) -> Any:
     return value
 
 
+def _go_numbers(value: Any) -> Any:
+    """The same values, floats in the spelling of Go's `encoding/json` (claims spec §2.2)."""
+    if isinstance(value, dict):
+        return {name: _go_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_go_numbers(inner) for inner in value]
+    return msgspec.Raw(go_float(value).encode()) if isinstance(value, float) else value
+
+
+def go_float(value: float) -> str:
+    """The shortest digits; an exponent only below 1e-6 and from 1e21 on."""
+    if value and not 1e-6 <= abs(value) < 1e21:  # noqa: PLR2004
+        return repr(value).replace("e-0", "e-")
+    text = format(Decimal(repr(value)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def from_json(data: bytes, kind: type[C]) -> C:
     """Read a claim of a known type.
 
@@ -93,50 +125,62 @@ def from_json(data: bytes, kind: type[C]) -> C:
         ClaimSyntaxError: not JSON, a doubled member, a member in the wrong case or of the
             wrong type; `at` is a JSON pointer where one is known.
     """
+    claim = from_canonical(data, kind)
+    return from_plain(strict_object(data), kind) if claim is None else claim
+
+
+def from_canonical(data: bytes, kind: type[C]) -> C | None:
+    """Read a claim from exactly the bytes we would write; None for any others, good or bad."""
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
         claim: C = decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return from_plain(strict_object(data), kind)
-    # Bytes equal to our own writing hold no doubled, unknown or misspelt member. A document
-    # that names the private slot itself is never taken this way.
-    if _EXTRA_MARK not in data and escape(_encoder.encode(claim)) == data:
-        return claim
-    return from_plain(strict_object(data), kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    # Equal bytes hold no doubled, unknown or misspelt member; and a document that names the
+    # private slot itself would not have been written so.
+    if _EXTRA_MARK in data or escape(_encoder.encode(claim)) != data:
+        return None
+    return claim
 
 
 def from_plain(plain: dict[str, Any], kind: type[C]) -> C:
-    """Build a claim from plain JSON values, keeping members it does not know in `extra`."""
-    shaped = _shape(plain, kind, "")
+    """Build a claim from plain JSON values, keeping members it does not know in `extra`.
+
+    Raises:
+        ClaimSyntaxError: a member of the wrong type or in the wrong case.
+    """
     try:
-        return msgspec.convert(shaped, kind)
+        return msgspec.convert(_shape(plain, kind, ""), kind)
     except msgspec.ValidationError as error:
         message, pointer = _place(str(error))
         raise ClaimSyntaxError(message, at=pointer) from None
+    except RecursionError:
+        raise ClaimSyntaxError("is nested too deeply") from None
 
 
 def strict_object(data: bytes) -> dict[str, Any]:
-    """Parse one JSON object, refusing doubled members and anything after it."""
+    """Parse one JSON object, refusing doubled members and anything after it.
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(items)
-        if len(made) != len(items):
-            names = [name for name, _ in items]
-            doubled = next(name for name in names if names.count(name) > 1)
-            raise ClaimSyntaxError(f"member {doubled!r} appears twice")
-        return made
-
-    def refuse(text: str) -> Any:
-        raise ClaimSyntaxError(f"{text} is not a JSON number")
-
+    Raises:
+        ClaimSyntaxError: that, and every text or number that readers might take differently.
+    """
     try:
-        plain = json.loads(data.decode(), object_pairs_hook=pairs, parse_constant=refuse)
+        plain = json.loads(
+            data.decode(), object_pairs_hook=_members, parse_constant=_no_number, parse_float=_finite
+        )
+        # An escape may hide half a surrogate pair, which some readers replace and some refuse.
+        if b"\\ud" in data.lower():
+            json.dumps(plain, ensure_ascii=False).encode()
     except UnicodeDecodeError:
         raise ClaimSyntaxError("is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise ClaimSyntaxError("a text holds half a surrogate pair") from None
     except json.JSONDecodeError as error:
-        raise ClaimSyntaxError(f"is not JSON: {error.msg} at byte {error.pos}") from None
+        raise ClaimSyntaxError(f"is not JSON: {error.msg} at character {error.pos}") from None
+    except ValueError:
+        raise ClaimSyntaxError("a number has too many digits") from None
     except RecursionError:
         raise ClaimSyntaxError("is nested too deeply") from None
     if not isinstance(plain, dict):
@@ -144,9 +188,31 @@ def strict_object(data: bytes) -> dict[str, Any]:
     return plain
 
 
+def _members(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(items)
+    if len(made) != len(items):
+        names = [name for name, _ in items]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise ClaimSyntaxError(f"member {doubled!r} appears twice")
+    return made
+
+
+def _no_number(text: str) -> Any:
+    raise ClaimSyntaxError(f"{text} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ClaimSyntaxError(f"the number {text[:40]} is too large")
+    return value
+
+
 def _shape(value: Any, kind: Any, at: str) -> Any:
     """Bring plain JSON to the shape msgspec expects: nulls dropped, unknown members set aside."""
     if isinstance(value, dict):
+        if EXTRA in value:
+            raise ClaimSyntaxError(f"no member may be named {EXTRA!r}", at=at or "/")
         struct = _struct_of(kind)
         if struct is not None:
             return _shape_object(value, struct, at)
@@ -159,28 +225,35 @@ def _shape(value: Any, kind: Any, at: str) -> Any:
 
 
 def _shape_object(value: dict[str, Any], struct: type[Claim], at: str) -> dict[str, Any]:
-    known = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
-    lowered = {name.lower() for name in known}
+    known, folded = _members_of(struct)
     shaped: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     reform = getattr(struct, "__wire_reform__", None)
     for name, item in value.items():
-        if name == EXTRA:
-            raise ClaimSyntaxError("a member name may not start with a NUL character", at=at or "/")
         if name in known:
             # Go reads null as absent.
             if item is not None:
                 item = reform(name, item) if reform else item
                 shaped[name] = _shape(item, known[name], f"{at}/{name}")
-        elif name.lower() in lowered:
+        elif name.casefold() in folded:
             raise ClaimSyntaxError(
                 f"member {name!r} is a known member in other letter case", at=f"{at}/{name}"
             )
         else:
-            extra[name] = item
+            extra[name] = _shape(item, Any, f"{at}/{name}")
     if extra:
         shaped[EXTRA] = extra
     return shaped
+
+
+@lru_cache(maxsize=64)
+def _members_of(struct: type[Claim]) -> tuple[dict[str, Any], frozenset[str]]:
+    known = {
+        field.encode_name: field.type
+        for field in msgspec.structs.fields(struct)
+        if field.encode_name != EXTRA
+    }
+    return known, frozenset(name.casefold() for name in known)
 
 
 def _struct_of(kind: Any) -> type[Claim] | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-import re
 from typing import Any, Final, Generic, NewType, TypeVar, overload
 
 import msgspec
@@ -26,9 +25,10 @@ from issuer.claims.exchange import (
 from issuer.claims.fields import VERSION, Envelope
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
-from issuer.claims.wire import ClaimSyntaxError, escape, from_json, to_json
+from issuer.claims.wire import ClaimSyntaxError, from_canonical, from_json, strict_object, to_json
 from issuer.errors import PeerError
-from issuer.keys.nkeys import KeyFormatError, PublicKey, b32, parse_public, role_of, verify
+from issuer.keys.nkeys import KeyFormatError, PublicKey, parse_public, role_of, verify
+from issuer.tokens.jti import jti_of
 from issuer.tokens.signer import Signer
 from issuer.tokens.version_one import modernised
 
@@ -36,11 +36,16 @@ Token = NewType("Token", str)
 C = TypeVar("C", bound=Envelope)
 
 MAX_BYTES: Final = 1_048_576  # nats-io/jwt refuses longer ones (claims spec §2.5)
-HEADER: Final = "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ"
-_HEADER_DOT: Final = HEADER + "."
-_CHUNK: Final = re.compile(r"[A-Za-z0-9_-]*").fullmatch
+HEADER: Final = b"eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ"
+_HEADER_DOT: Final = HEADER + b"."
+_BLANKS: Final = " \t\r\n\v\f"
+_STANDARD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_FOREIGN: Final = b"*"  # stands for every byte outside the alphabet
 _TO_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
-_FROM_URLSAFE: Final = str.maketrans("-_", "+/")
+_FROM_URLSAFE: Final = bytes(
+    b"+/"[b"-_".index(byte)] if byte in b"-_" else byte if byte in _STANDARD else _FOREIGN[0]
+    for byte in range(256)
+)
 
 KINDS: Final[dict[str, type[Envelope]]] = {
     kind.kind: kind
@@ -118,18 +123,22 @@ def encode(claims: C, signer: Signer, *, now: int) -> Signed[C]:
     Raises:
         TokenRoleError: a subject or signer of the wrong kind for this kind of token.
         TokenTooLarge: the result would be refused by every server.
+        ClaimSyntaxError: a text that no token can carry.
     """
     issuer = signer.public
     _check_roles(claims, issuer, at_encode=True)
     stamped = msgspec.structs.replace(claims, iss=issuer, iat=now, jti="", nats=_body(claims))
-    head, separator, body = to_json(stamped).partition(b',"nats":')
-    # Inside a JSON string every quote is escaped, so these keys are found where they stand.
-    jti = b32(hashlib.new("sha512_256", head + b"}").digest())
-    before, key, after = head.partition(b'"iat":')
-    payload = b"".join((before, b'"jti":"', jti.encode(), b'",', key, after, separator, body))
-    message = _HEADER_DOT.encode() + _encode64(payload)
+    data = to_json(stamped)
+    # Inside a JSON string every quote is escaped, so members are found where they stand.
+    end = data.find(b',"nats":')
+    registered = data[:end] + b"}" if end >= 0 else data
+    jti = jti_of(registered)
+    place = data.find(b'"iat":' if now else b'"iss":')
+    payload = b'%b"jti":"%b",%b' % (data[:place], jti.encode(), data[place:])
+    message = _HEADER_DOT + _encode64(payload)
     token = (message + b"." + _encode64(signer.sign(message))).decode()
-    _check_size(token)
+    if len(token) > MAX_BYTES:
+        raise _too_large(len(token))
     msgspec.structs.force_setattr(stamped, "jti", jti)
     return Signed(Token(token), stamped)
 
@@ -149,9 +158,11 @@ def decode(text: str, kind: type[Any] | None = None, *, now: int | None = None) 
         TokenError: one subclass per fault, in the order of claims spec §2.5.
         ClaimSyntaxError: the payload is not what its kind allows.
     """
-    text = text.strip()
-    _check_size(text)
-    chunks = text.split(".")
+    text = text.strip(_BLANKS)
+    if len(text) > MAX_BYTES:
+        raise _too_large(len(text))
+    raw = text.encode("ascii", "replace")
+    chunks = raw.split(b".")
     if len(chunks) != 3:  # noqa: PLR2004  header, payload, signature
         raise TokenError("expected 3 chunks")
     header, payload64, signature64 = chunks
@@ -159,13 +170,14 @@ def decode(text: str, kind: type[Any] | None = None, *, now: int | None = None) 
     algorithm = "" if canonical else _foreign_algorithm(header)
     payload = _decode64(payload64, "payload")
     claims, version = _read(payload, kind, first_format=algorithm.lower() == "ed25519")
+    issuer = claims.iss
     try:
-        issuer = parse_public(claims.iss, at="/iss")
+        parse_public(issuer)
     except KeyFormatError as error:
-        raise TokenRoleError(error.message, at="/iss") from None
+        raise TokenRoleError(error.message, at="/iss", hint=error.hint) from None
     signature = _decode64(signature64, "signature")
     if canonical and version == VERSION:
-        good = verify(issuer, text.encode()[: -len(signature64) - 1], signature)
+        good = verify(issuer, raw[: -len(signature64) - 1], signature)
     else:
         good = _verify_by_pyjwt(text, algorithm, issuer, version)
     if not good:
@@ -184,73 +196,67 @@ def token_hash(token: str) -> str:
 def _read(payload: bytes, kind: type[Any] | None, *, first_format: bool) -> tuple[Any, int]:
     if kind is not None and kind is not GenericClaims:
         # The common case: the caller knows the kind, so the type of the body decides at once.
-        claims = from_json_or_none(payload, kind)
+        claims = from_canonical(payload, kind)
         if claims is not None and claims.nats.type == kind.kind and claims.nats.version == VERSION:
             return claims, VERSION
-    plain, found, version = _peek(payload, first_format=first_format)
-    wanted = KINDS.get(found, GenericClaims)
+    found, version = _peek(payload)
+    wanted: type[Any] = KINDS.get(found, GenericClaims)
     if kind is not None and kind is not wanted:
         raise TokenKindError(f"is not a token of kind {kind.kind}, but {found or 'of no kind'}")
-    if version == 1 and plain is not None:
-        return modernised(plain, wanted), 1
-    return from_json(payload, wanted), version
-
-
-def from_json_or_none(payload: bytes, kind: type[C]) -> C | None:
-    """The claims, or None where the careful way must explain what is wrong."""
-    try:
-        return from_json(payload, kind)
-    except ClaimSyntaxError as error:
-        if "twice" in error.message:
-            raise
-        return None
+    if wanted is GenericClaims:
+        version = 1 if first_format else VERSION
+    if version == 1:
+        return modernised(strict_object(payload), wanted), 1
+    claims = from_json(payload, wanted)
+    _refuse_disguises(claims)
+    return claims, version
 
 
 class _PeekBody(msgspec.Struct):
-    type: str = ""
-    version: int = 0
+    type: str | None = None
+    version: int | None = None
 
 
 class _Peek(msgspec.Struct):
-    type: str = ""
+    type: str | None = None
     nats: _PeekBody | None = None
 
 
 _peek_decoder: Final = msgspec.json.Decoder(_Peek)
 
 
-def _peek(payload: bytes, *, first_format: bool) -> tuple[dict[str, Any] | None, str, int]:
-    """Kind and version before the typed reading; the plain object too for a first-format token."""
-    from issuer.claims.wire import strict_object  # noqa: PLC0415  off the common way
-
+def _peek(payload: bytes) -> tuple[str, int]:
+    """Kind and version of a token, before it is read as what it says it is."""
     try:
         seen = _peek_decoder.decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         strict_object(payload)
         raise ClaimSyntaxError(f"is not a claim: {error}") from None
     body = seen.nats or _PeekBody()
-    version = 1 if seen.type else body.version
+    version = 1 if seen.type else body.version or 0
     if version > VERSION:
         raise TokenError("JWT was generated by a newer version", at="/nats/version")
-    found = seen.type or body.type
+    found = seen.type or body.type or ""
     if found in {"cluster", "server"}:
         raise TokenKindError(f"{found.title()}Claims are not supported", at="/nats/type")
-    if found in KINDS:
-        # Requests and responses without a version are read as the first format (§2.5).
-        if version not in {1, VERSION} and found.startswith("authorization_"):
-            version = 1
-        if version not in {1, VERSION}:
-            raise TokenError(
-                f"library supports version 2 or less - received {version}", at="/nats/version"
-            )
-    else:
-        version = 1 if first_format else VERSION
-    return (strict_object(payload) if version == 1 else None), found, version
+    if version in {1, VERSION} or found not in KINDS:
+        return found, version
+    # Requests and responses without a version are read as the first format (§2.5).
+    if found.startswith("authorization_"):
+        return found, 1
+    raise TokenError(f"library supports version 2 or less - received {version}", at="/nats/version")
 
 
-def _foreign_algorithm(header64: str) -> str:
-    from issuer.claims.wire import strict_object  # noqa: PLC0415
+def _refuse_disguises(claims: Any) -> None:
+    """Servers match member names in any letter case: what decides the kind must be plain."""
+    free = claims.nats if isinstance(claims, GenericClaims) else ()
+    for names, decisive in ((claims.extra, {"type"}), (free, {"type", "version"})):
+        for name in names:
+            if name not in decisive and name.casefold() in decisive:
+                raise ClaimSyntaxError(f"member {name!r} is a known member in other letter case")
 
+
+def _foreign_algorithm(header64: bytes) -> str:
     try:
         header = strict_object(_decode64(header64, "header"))
     except ClaimSyntaxError as error:
@@ -299,13 +305,11 @@ def _check_time(claims: Envelope, now: int) -> None:
         raise TokenTimeError("claim is not yet valid", at="/nbf")
 
 
-def _check_size(token: str) -> None:
-    size = len(token)
-    if size > MAX_BYTES:
-        raise TokenTooLarge(
-            f"token size {size} exceeds maximum of {MAX_BYTES} bytes: token too large",
-            hint="compact revocations, or split the account",
-        )
+def _too_large(size: int) -> TokenTooLarge:
+    return TokenTooLarge(
+        f"token size {size} exceeds maximum of {MAX_BYTES} bytes: token too large",
+        hint="compact revocations, or split the account",
+    )
 
 
 def _body(claims: Any) -> Any:
@@ -320,14 +324,15 @@ def _body(claims: Any) -> Any:
 
 
 def _encode64(data: bytes) -> bytes:
-    return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_TO_URLSAFE)
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URLSAFE, b"=")
 
 
-def _decode64(chunk: str, what: str) -> bytes:
+def _decode64(chunk: bytes, what: str) -> bytes:
     # The tolerant alphabet of most decoders would make many texts of one token.
-    if not _CHUNK(chunk) or len(chunk) % 4 == 1:
+    standard = chunk.translate(_FROM_URLSAFE)
+    if _FOREIGN in standard or len(chunk) % 4 == 1:
         raise TokenError(f"{what} is not unpadded base64url")
-    return binascii.a2b_base64(chunk.translate(_FROM_URLSAFE) + "==="[: -len(chunk) % 4])
+    return binascii.a2b_base64(standard + b"==="[: -len(chunk) % 4])
 
 
 __all__ = [
@@ -345,6 +350,5 @@ __all__ = [
     "Verified",
     "decode",
     "encode",
-    "escape",
     "token_hash",
 ]

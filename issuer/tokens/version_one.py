@@ -9,7 +9,7 @@ from issuer.claims.exchange import ActivationClaims, GenericClaims
 from issuer.claims.fields import UNLIMITED
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
-from issuer.claims.wire import from_plain
+from issuer.claims.wire import ClaimSyntaxError, from_plain
 
 # What Go carries over from the body of each kind; the rest it drops.
 _CARRIED: dict[type[Any], frozenset[str]] = {
@@ -27,6 +27,9 @@ _ACCOUNT_LIMITS = frozenset(
 )
 
 
+_OUTER = frozenset({"type", "tags", "issuer_account"})
+
+
 def modernised(plain: dict[str, Any], kind: type[Any]) -> Any:
     """Claims of a first-format token; `version` in the body stays 1 until it is encoded anew."""
     outer = dict(plain)
@@ -34,6 +37,8 @@ def modernised(plain: dict[str, Any], kind: type[Any]) -> Any:
     issuer_account = outer.pop("issuer_account", "")
     source = outer.get("nats") or {}
     carried = _CARRIED.get(kind)
+    _refuse_variants(outer, _OUTER)
+    _refuse_variants(source, carried or frozenset())
     body = dict(source) if carried is None else {k: v for k, v in source.items() if k in carried}
     if kind is AccountClaims and isinstance(body.get("limits"), dict):
         body["limits"] = {k: v for k, v in body["limits"].items() if k in _ACCOUNT_LIMITS}
@@ -51,3 +56,10 @@ def modernised(plain: dict[str, Any], kind: type[Any]) -> Any:
     if kind is not GenericClaims:
         body["version"] = 1
     return from_plain({**outer, "nats": body}, kind)
+
+
+def _refuse_variants(given: dict[str, Any], known: frozenset[str]) -> None:
+    # Go would take them for the known ones; we would drop them, and disagree about the token.
+    for name in given:
+        if name not in known and name.casefold() in known:
+            raise ClaimSyntaxError(f"member {name!r} is a known member in other letter case")

@@ -1,0 +1,98 @@
+"""What the reference library says about subjects (claims spec §4.8, §4.6).
+
+NOTE: these relations reproduce the library so that findings agree with it, oddities included
+(`>` counts as contained in `*`). Nothing that decides about access may use them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from issuer.claims.findings.finding import Findings, error
+from issuer.claims.findings.quoting import quoted
+
+_NUMBER: Final = re.compile(r"[+-]?[0-9]+")
+
+
+def subject(text: str, at: str) -> Findings:
+    if not text:
+        yield error("subject.empty", "subject cannot be empty", at)
+        return
+    if " " in text:
+        yield error("subject.space", f"subject {quoted(text)} cannot have spaces", at)
+    if text.startswith(".") or text.endswith("."):
+        yield error("subject.edge-dot", f"subject {quoted(text)} cannot start or end with a `.`", at)
+    if ".." in text:
+        yield error("subject.double-dot", f"subject {quoted(text)} cannot contain consecutive `.`", at)
+
+
+def has_wildcards(text: str) -> bool:
+    return text in {"*", ">"} or text.endswith((".>", ".*")) or text.startswith("*.") or ".*." in text
+
+
+def contained(inner: str, outer: str) -> bool:
+    """Whether every token of `inner` is covered by `outer`, as the library sees it."""
+    ours, theirs = inner.split("."), outer.split(".")
+    if len(ours) < len(theirs) or (len(ours) > len(theirs) and theirs[-1] != ">"):
+        return False
+    for index, token in enumerate(theirs):
+        if token == ">" and index == len(theirs) - 1:
+            return True
+        if token not in {"*", ours[index]}:
+            return False
+    return True
+
+
+def integer(text: str) -> int | None:
+    """A decimal integer as Go's `Atoi` reads one."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    # Longer than any int64, leading zeros aside: no need to compute it.
+    digits = text.lstrip("+-").lstrip("0")
+    if len(digits) > 19:  # noqa: PLR2004  digits of the largest int64
+        return None
+    value = int(text)
+    return value if -(2**63) <= value < 2**63 else None
+
+
+def reference(token: str) -> int | None:
+    """The n of a `$n` token."""
+    return integer(token[1:]) if token.startswith("$") else None
+
+
+def without_references(renaming: str) -> str:
+    """A renaming subject as the pattern it makes: every `$n` becomes `*`."""
+    return ".".join("*" if reference(token) is not None else token for token in renaming.split("."))
+
+
+def renaming(text: str, source: str, at: str) -> Findings:
+    """A local subject against the subject it stands for."""
+    yield from subject(text, at)
+    if not source:
+        yield error("subject.empty", "subject cannot be empty", at)
+    if " " in text:
+        yield error("subject.space", f"subject {quoted(text)} cannot have spaces", at)
+    if _open_ended(text) != _open_ended(source):
+        words = "both, renaming subject and subject, need to end or not end in >"
+        yield error("import.renaming-end", words, at)
+    wildcards = source.split(".").count("*")
+    references = 0
+    for token in text.split("."):
+        number = reference(token)
+        if token == "*":  # noqa: S105  a wildcard, not a secret
+            references += 1
+        elif number is not None and number > wildcards:
+            words = (
+                f"Reference ${number} in {quoted(text)} reference * in {quoted(source)} that do not exist"
+            )
+            yield error("import.renaming-reference", words, at)
+        elif number is not None:
+            references += 1
+    if references != wildcards:
+        words = "subject does not contain enough * or reference wildcards $[0-9]"
+        yield error("import.renaming-count", words, at)
+
+
+def _open_ended(text: str) -> bool:
+    return text == ">" or text.endswith(".>")
