@@ -1,0 +1,180 @@
+"""Every event there is, and what may stand in its details: the one table.
+
+A detail field that is not listed cannot be recorded, so a secret has no place to slip into.
+A code that goes out of use stays here, commented, and is never given another meaning.
+Run as a module, it prints its page of the reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class EventCode(StrEnum):
+    """Stable names of what happened: thing, then deed."""
+
+    ACCOUNT_ADOPTED = "account.adopted"
+    ACCOUNT_CHANGED = "account.changed"
+    ACCOUNT_CREATED = "account.created"
+    ACCOUNT_DELETED = "account.deleted"
+    ACCOUNT_DELETION_PROVED = "account.deletion-proved"
+    ACT_FAILED = "act.failed"
+    ACT_REFUSED = "act.refused"
+    ACTIVATION_ADOPTED = "activation.adopted"
+    ACTIVATION_ISSUED = "activation.issued"
+    ACTIVATION_RESTORED = "activation.restored"
+    ACTIVATION_REVOKED = "activation.revoked"
+    CREDS_GENERATED = "creds.generated"
+    CUSTODY_CREATED = "custody.created"
+    CUSTODY_REWRAPPED = "custody.rewrapped"
+    DELIVERY_ACKNOWLEDGED = "delivery.acknowledged"
+    DELIVERY_FOREIGN = "delivery.foreign"
+    DELIVERY_LOST = "delivery.lost"
+    DELIVERY_PROVED = "delivery.proved"
+    DELIVERY_REFUSED = "delivery.refused"
+    DELIVERY_SENT = "delivery.sent"
+    EXPORT_DONE = "export.done"
+    IMPORT_DONE = "import.done"
+    KEY_ADDED = "key.added"
+    KEY_EXPORTED = "key.exported"
+    KEY_REMOVED = "key.removed"
+    KEY_RETIRED = "key.retired"
+    KEY_REVEALED = "key.revealed"
+    OPERATOR_ADOPTED = "operator.adopted"
+    OPERATOR_CHANGED = "operator.changed"
+    OPERATOR_CREATED = "operator.created"
+    OPERATOR_DELETED = "operator.deleted"
+    PLAN_APPLIED = "plan.applied"
+    SERVER_FORGOTTEN = "server.forgotten"
+    STORE_CREATED = "store.created"
+    STORE_MIGRATED = "store.migrated"
+    TOKEN_SIGNED = "token.signed"  # noqa: S105
+    USER_ADOPTED = "user.adopted"
+    USER_CHANGED = "user.changed"
+    USER_DELETED = "user.deleted"
+    USER_ISSUED = "user.issued"
+    USER_RESTORED = "user.restored"
+    USER_REVOKED = "user.revoked"
+    USERS_ISSUED = "users.issued"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the catalogue: what the event says, and its possible details."""
+
+    code: EventCode
+    title: str
+    fields: frozenset[str]
+
+
+def _entry(code: EventCode, title: str, fields: str = "") -> tuple[EventCode, Entry]:
+    return code, Entry(code, title, frozenset(fields.split()))
+
+
+_ACCOUNT: Final = "name old_name what count kind subject role importer tags expires"
+_DELIVERY: Final = "server server_id cluster version action attempts words name"
+
+CATALOGUE: Final[dict[EventCode, Entry]] = dict(
+    (
+        _entry(EventCode.ACCOUNT_ADOPTED, "an account made elsewhere was taken in", "name source"),
+        _entry(EventCode.ACCOUNT_CHANGED, "an account was signed anew with other claims", _ACCOUNT),
+        _entry(EventCode.ACCOUNT_CREATED, "an account was made", "name what tags expires"),
+        _entry(EventCode.ACCOUNT_DELETED, "an account and its users were deleted", "name count"),
+        _entry(EventCode.ACCOUNT_DELETION_PROVED, "no server has the account any more", "name servers"),
+        _entry(EventCode.ACT_FAILED, "an act came to nothing through a fault", "act code message at"),
+        _entry(EventCode.ACT_REFUSED, "an act was refused", "act code message at"),
+        _entry(
+            EventCode.ACTIVATION_ADOPTED, "an activation made elsewhere was taken in", "subject kind importer"
+        ),
+        _entry(
+            EventCode.ACTIVATION_ISSUED,
+            "an importer was given a token for an export",
+            "subject kind importer expires",
+        ),
+        _entry(
+            EventCode.ACTIVATION_RESTORED,
+            "an importer's activations count again",
+            "name subject kind importer",
+        ),
+        _entry(
+            EventCode.ACTIVATION_REVOKED,
+            "an importer's activations were cut off",
+            "name subject kind importer until",
+        ),
+        _entry(EventCode.CREDS_GENERATED, "a user's creds were given out", "name path"),
+        _entry(EventCode.CUSTODY_CREATED, "a master key was set", "source key_id"),
+        _entry(
+            EventCode.CUSTODY_REWRAPPED, "the sealed seeds were put under another master key", "key_id count"
+        ),
+        _entry(EventCode.DELIVERY_ACKNOWLEDGED, "a server has stored an account's token", _DELIVERY),
+        _entry(EventCode.DELIVERY_FOREIGN, "a server holds a token we never issued", _DELIVERY),
+        _entry(EventCode.DELIVERY_LOST, "a server no longer holds what it had", _DELIVERY),
+        _entry(EventCode.DELIVERY_PROVED, "a server applies an account's token", _DELIVERY),
+        _entry(EventCode.DELIVERY_REFUSED, "a server refused an account's token", _DELIVERY),
+        _entry(EventCode.DELIVERY_SENT, "an account's token was sent to the servers", f"{_DELIVERY} count"),
+        _entry(
+            EventCode.EXPORT_DONE,
+            "a store was written for another tool",
+            "kind path operators accounts users keys",
+        ),
+        _entry(
+            EventCode.IMPORT_DONE,
+            "another tool's store was taken in",
+            "kind path operators accounts users keys",
+        ),
+        _entry(EventCode.KEY_ADDED, "a key was taken into custody", "purpose role owner source"),
+        _entry(EventCode.KEY_EXPORTED, "a seed was written to another tool's keystore", "purpose role path"),
+        _entry(EventCode.KEY_REMOVED, "a seed was dropped from custody", "purpose role"),
+        _entry(EventCode.KEY_RETIRED, "a key is no longer used", "purpose role"),
+        _entry(EventCode.KEY_REVEALED, "a seed was shown", "purpose role path"),
+        _entry(EventCode.OPERATOR_ADOPTED, "an operator made elsewhere was taken in", "name source"),
+        _entry(
+            EventCode.OPERATOR_CHANGED, "an operator was signed anew with other claims", "name old_name what"
+        ),
+        _entry(EventCode.OPERATOR_CREATED, "an operator was made", "name what"),
+        _entry(EventCode.OPERATOR_DELETED, "an operator was deleted", "name count"),
+        _entry(EventCode.PLAN_APPLIED, "a declared organisation was made so", "path changes sha256 operator"),
+        _entry(EventCode.SERVER_FORGOTTEN, "a server will not come back", "server"),
+        _entry(EventCode.STORE_CREATED, "the store was made", "version revision"),
+        _entry(
+            EventCode.STORE_MIGRATED, "the store was brought to another revision", "from_revision to_revision"
+        ),
+        _entry(EventCode.TOKEN_SIGNED, "a token of another kind was signed", "kind name expires"),
+        _entry(EventCode.USER_ADOPTED, "a user made elsewhere was taken in", "name account source role"),
+        _entry(EventCode.USER_CHANGED, "a user was signed anew", "name old_name what account role expires"),
+        _entry(EventCode.USER_DELETED, "a user was deleted", "name account revoked"),
+        _entry(EventCode.USER_ISSUED, "a user was made", "name account role expires"),
+        _entry(EventCode.USER_RESTORED, "a user's tokens count again", "name user user_name"),
+        _entry(EventCode.USER_REVOKED, "a user's tokens were cut off", "name user user_name until"),
+        _entry(EventCode.USERS_ISSUED, "many users were made at once", "account role count expires"),
+    )
+)
+
+
+def rows() -> list[Entry]:
+    """The catalogue in order of its codes."""
+    return [CATALOGUE[code] for code in sorted(CATALOGUE)]
+
+
+def page() -> str:
+    """The catalogue as a page of the reference."""
+    lines = [
+        "# Events",
+        "",
+        "<!-- made by `python -m issuer.audit.catalogue`; do not edit -->",
+        "",
+        "| code | what happened | details it may hold |",
+        "|---|---|---|",
+    ]
+    for entry in rows():
+        fields = ", ".join(f"`{name}`" for name in sorted(entry.fields)) or "none"
+        lines.append(f"| `{entry.code}` | {entry.title} | {fields} |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(page())

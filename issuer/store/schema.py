@@ -1,0 +1,228 @@
+"""Every table of the store, SQLAlchemy Core.
+
+Times are unix seconds, tokens and JSON are text. Rows of `tokens` and `events` are written
+once: triggers in the migrations refuse to change them. Bulk issuing must not slow down as the
+store grows, so one index only has random keys (`keys.public`); all others grow at their end.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+# SQLite takes a column for its row number only when the type is spelt INTEGER.
+Number: Final = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _id(*constraints: ForeignKey, name: str = "id") -> Column[int]:
+    return Column(name, Number, *constraints, primary_key=True, autoincrement=False)
+
+
+def _number(name: str, *constraints: ForeignKey, nullable: bool = False) -> Column[int]:
+    return Column(name, Number, *constraints, nullable=nullable)
+
+
+def _words(name: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=nullable)
+
+
+def _one_row() -> CheckConstraint:
+    return CheckConstraint("id = 1", name="one_row")
+
+
+def _live_unique(name: str, *columns: str) -> Index:
+    """A name is taken only as long as its bearer lives."""
+    live = text("deleted_at IS NULL")
+    return Index(name, *columns, unique=True, sqlite_where=live, postgresql_where=live)
+
+
+keys = Table(
+    "keys",
+    metadata,
+    _id(),
+    _words("public"),
+    _words("role"),  # the letter a public key of this kind begins with
+    CheckConstraint("purpose IN ('identity', 'signing', 'curve', 'external')", name="purpose"),
+    _words("purpose"),
+    _number("owner_id", ForeignKey("keys.id"), nullable=True),
+    Column("sealed", LargeBinary, nullable=True),
+    _number("stored_at"),
+    _number("retired_at", nullable=True),
+    UniqueConstraint("public"),
+    # Users' own keys belong to nobody else: they stay out of this index.
+    Index(
+        "ix_keys_owner_id",
+        "owner_id",
+        sqlite_where=text("owner_id IS NOT NULL"),
+        postgresql_where=text("owner_id IS NOT NULL"),
+    ),
+)
+
+operators = Table(
+    "operators",
+    metadata,
+    _id(ForeignKey("keys.id")),
+    _words("name"),
+    _number("head"),
+    _number("created_at"),
+    _number("updated_at"),
+    _number("deleted_at", nullable=True),
+    _live_unique("uq_operators_name", "name"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    _id(ForeignKey("keys.id")),
+    _number("operator_id", ForeignKey("operators.id")),
+    _words("name"),
+    _number("head"),
+    CheckConstraint("state IN ('live', 'deleting', 'deleted')", name="state"),
+    _words("state"),
+    _number("created_at"),
+    _number("updated_at"),
+    _number("deleted_at", nullable=True),
+    _live_unique("uq_accounts_operator_id_name", "operator_id", "name"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _id(ForeignKey("keys.id")),
+    _number("account_id", ForeignKey("accounts.id")),
+    _words("name"),
+    _words("role"),  # '' = none
+    _words("issuer"),  # public key that signed the newest token
+    _number("head"),
+    _number("issued_at"),
+    _number("expires_at", nullable=True),
+    _number("created_at"),
+    _number("deleted_at", nullable=True),
+    _live_unique("uq_users_account_id_name", "account_id", "name"),
+    Index(
+        "ix_users_expires_at",
+        "expires_at",
+        sqlite_where=text("expires_at IS NOT NULL"),
+        postgresql_where=text("expires_at IS NOT NULL"),
+    ),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Number, primary_key=True),
+    _number("key_id", ForeignKey("keys.id")),
+    _words("kind"),
+    _number("version"),
+    _words("jti"),
+    _words("sha256"),
+    _number("iat"),
+    _number("exp", nullable=True),
+    _words("issuer"),
+    _words("token"),
+    UniqueConstraint("key_id", "kind", "version"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _id(name="seq"),
+    _number("at"),
+    _words("code"),
+    _words("actor"),
+    _words("outcome"),
+    _words("target"),
+    _words("correlation"),
+    _words("body"),  # the canonical JSON that was hashed, byte for byte
+    _words("previous"),
+    _words("hash"),
+)
+
+log_head = Table(
+    "log_head",
+    metadata,
+    _id(),
+    _number("seq"),
+    _words("hash"),
+    _one_row(),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _id(ForeignKey("accounts.id"), name="account_id"),
+    CheckConstraint("action IN ('update', 'delete')", name="action"),
+    _words("action"),
+    _number("token_id", ForeignKey("tokens.id")),
+    _number("version"),
+    _number("enqueued_at"),
+    _number("due_at"),
+    _number("attempts"),
+    _words("claimed_by", nullable=True),
+    _number("claimed_until", nullable=True),
+    _words("last_words"),
+    Index("ix_outbox_due_at", "due_at"),
+)
+
+servers = Table(
+    "servers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _words("name"),
+    _words("cluster"),
+    _words("version"),
+    _number("first_seen"),
+    _number("last_seen"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _number("account_id", ForeignKey("accounts.id")),
+    _words("server"),  # the name, which survives restarts; the id does not
+    _words("server_id"),
+    _number("version"),
+    _words("sha256"),
+    _words("state"),
+    _words("words"),
+    _number("changed_at"),
+    PrimaryKeyConstraint("account_id", "server"),
+)
+
+custody = Table(
+    "custody",
+    metadata,
+    _id(),
+    Column("salt", LargeBinary, nullable=False),
+    Column("verifier", LargeBinary, nullable=False),
+    _number("created_at"),
+    _one_row(),
+)
+
+# What records how delivery fares changes nobody's rights and may be written without an event.
+BOOKKEEPING: Final[frozenset[Any]] = frozenset({outbox, servers, deliveries, custody})
