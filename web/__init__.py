@@ -1,0 +1,1 @@
+"""The service: HTTP, the composition of all rooms, `up` and `serve`."""

@@ -176,7 +176,7 @@ def delete_account(turn: Turn, act: DeleteAccount) -> Outcome:
     hierarchy.mark_deleted(turn.unit, row, turn.now)
     outbox.enqueue(turn.unit, row.id, DELIVER_DELETE, last.id, last.version, turn.now)
     turn.record(
-        EventCode.ACCOUNT_DELETED, row.public, before=last.sha256, name=row.name, count=users
+        EventCode.ACCOUNT_DELETED, row.public, before=last.sha256, detail={"name": row.name, "count": users}
     )
     return Outcome(EventCode.ACCOUNT_DELETED, row.name, row.public, notes=tuple(turn.notes))
 
@@ -188,7 +188,7 @@ def resign(
     sorted_after = msgspec.structs.replace(after, nats=after.nats.sorted())
     if sorted_after == before:
         return Outcome(EventCode.ACCOUNT_CHANGED, row.name, row.public, changed=False)
-    return sign_account(turn, row, after, EventCode.ACCOUNT_CHANGED, what=what)
+    return sign_account(turn, row, after, EventCode.ACCOUNT_CHANGED, detail={"what": what})
 
 
 def with_account_limits(limits: AccountLimits, act: EditAccount) -> AccountLimits:

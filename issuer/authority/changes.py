@@ -14,6 +14,7 @@ import msgspec
 
 from issuer.claims.fields import (
     CONNECTION_TYPES,
+    Envelope,
     Permission,
     Permissions,
     ResponsePermission,
@@ -26,6 +27,7 @@ from issuer.subjects import Subject
 
 P = TypeVar("P", UserBody, UserTemplate, Permissions)
 L = TypeVar("L", UserBody, UserTemplate)
+E = TypeVar("E", bound=Envelope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,8 @@ def time_range(text: str) -> TimeRange:
     return TimeRange(start=start.strip(), end=end.strip())
 
 
-def dated(claims: Any, validity: Validity) -> Any:
+def dated(claims: E, validity: Validity) -> E:
+    """The claims with another validity."""
     fields: dict[str, int] = {}
     if validity.starts is not None:
         fields["nbf"] = validity.starts

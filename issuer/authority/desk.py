@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from issuer.audit.catalogue import EventCode
-from issuer.audit.log import Event, append
+from issuer.audit.log import Detail, Event, append
 from issuer.claims.findings import Finding
 from issuer.custody.keyring import Keyring
 from issuer.errors import PeerError, Refused
@@ -74,7 +74,7 @@ class Turn:
         after: str | None = None,
         artefacts: tuple[tuple[str, str], ...] = (),
         outcome: str = "done",
-        **detail: str | int | bool,
+        detail: Detail | None = None,
     ) -> None:
         """Write the event of this act, in its transaction."""
         event = Event(
@@ -88,7 +88,7 @@ class Turn:
             artefacts=artefacts,
             reason=self.reason,
             correlation=self.correlation,
-            detail=detail,
+            detail=dict(detail or {}),
         )
         append(self.unit, event, self.now)
 
@@ -156,7 +156,5 @@ class Authority:
                 EventCode.ACT_REFUSED,
                 "",
                 outcome="refused",
-                act=act,
-                code=refusal.code,
-                message=str(refusal)[:500],
+                detail={"act": act, "code": refusal.code, "message": str(refusal)[:500]},
             )

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from issuer.audit.catalogue import EventCode
-from issuer.audit.log import Event
+from issuer.audit.log import Event, append_many
 from issuer.authority.changes import NO_VALIDITY, TagChange, Validity, dated, merged_tags
 from issuer.authority.desk import Actor, Authority, Turn
 from issuer.authority.names import checked_name
@@ -113,7 +113,8 @@ def issue_users(turn: Turn, act: IssueUsers) -> list[Issued]:
         expires_at=template.exp or None,
         now=turn.now,
     )
-    bulk.insert_users(turn.unit, common, rows, events)
+    bulk.insert_users(turn.unit, common, rows)
+    append_many(turn.unit, events, turn.now)
     return issued
 
 

@@ -33,5 +33,5 @@ def keep_identity(turn: Turn, key: Seed | PublicKey) -> int:
 def keep_signing_key(turn: Turn, seed: Seed, *, owner_id: int, purpose: str = "signing") -> PublicKey:
     """Seal a signing or curve key that belongs to an operator or account."""
     turn.keyring.store(turn.unit, seed, purpose=purpose, owner_id=owner_id, now=turn.now)
-    turn.record(EventCode.KEY_ADDED, seed.public, purpose=purpose)
+    turn.record(EventCode.KEY_ADDED, seed.public, detail={"purpose": purpose})
     return seed.public

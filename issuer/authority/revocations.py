@@ -106,9 +106,7 @@ def cut(
         changed,
         EventCode.USER_REVOKED,
         operator=operator,
-        user=public,
-        user_name=user.name if user else "",
-        until=at,
+        detail={"user": public, "user_name": user.name if user else "", "until": at},
     )
 
 
@@ -126,7 +124,7 @@ def restore_user(turn: Turn, act: RestoreUser) -> Outcome:
         _with(claims, revocations=revocations),
         EventCode.USER_RESTORED,
         operator=operator,
-        user=public,
+        detail={"user": public},
     )
 
 
@@ -149,8 +147,7 @@ def compact_revocations(turn: Turn, act: CompactRevocations) -> Outcome:
         _with(claims, revocations=kept),
         EventCode.ACCOUNT_CHANGED,
         operator=operator,
-        what="revocations compacted",
-        count=dropped,
+        detail={"what": "revocations compacted", "count": dropped},
     )
 
 
@@ -219,9 +216,7 @@ def _change_export(
         _with(claims, exports=tuple(exports)),
         code,
         operator=operator,
-        subject=act.subject,
-        kind=kind,
-        importer=target,
+        detail={"subject": act.subject, "kind": kind, "importer": target},
     )
 
 

@@ -230,10 +230,12 @@ def generate_activation(turn: Turn, act: GenerateActivation) -> Outcome:
         targets=(importer,),
         after=version.sha256,
         artefacts=((version.jti, version.sha256),),
-        subject=act.subject,
-        kind=kind,
-        importer=importer,
-        expires=signed.claims.exp,
+        detail={
+            "subject": act.subject,
+            "kind": kind,
+            "importer": importer,
+            "expires": signed.claims.exp,
+        },
     )
     return Outcome(
         EventCode.ACTIVATION_ISSUED,

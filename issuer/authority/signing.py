@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from issuer.audit.catalogue import EventCode
+from issuer.audit.log import Detail
 from issuer.authority.desk import Outcome, Turn
 from issuer.authority.finding import operator_of
 from issuer.claims.account import AccountClaims, Scope
@@ -53,7 +54,7 @@ def head(turn_or_unit: Any, kind: str, key_id: int) -> Head:
 
 
 def sign_operator(
-    turn: Turn, row: Operator, claims: OperatorClaims, code: EventCode, **detail: str | int | bool
+    turn: Turn, row: Operator, claims: OperatorClaims, code: EventCode, detail: Detail | None = None
 ) -> Outcome:
     """An operator signs itself with its identity key."""
     signer = turn.keyring.signer(turn.unit, row.public)
@@ -67,7 +68,7 @@ def sign_account(
     code: EventCode,
     *,
     operator: Operator | None = None,
-    **detail: str | int | bool,
+    detail: Detail | None = None,
 ) -> Outcome:
     """A new version of an account, queued for delivery."""
     operator = operator or operator_of(turn.unit, row)
@@ -86,7 +87,7 @@ def sign_user(
     account: AccountClaims,
     signer: Signer,
     code: EventCode,
-    **detail: str | int | bool,
+    detail: Detail | None = None,
 ) -> Outcome:
     """A new version of a user, alive although its account may have revoked it this second."""
     floor = reissue_floor(account, row.public)
@@ -177,7 +178,7 @@ def _keep(
     claims: Any,
     signer: Signer,
     code: EventCode,
-    detail: dict[str, str | int | bool],
+    detail: Detail | None,
     *,
     not_before: int = 0,
 ) -> Outcome:
@@ -205,8 +206,7 @@ def _keep(
         before=before.sha256 if before else None,
         after=version.sha256,
         artefacts=((version.jti, version.sha256),),
-        name=row.name,
-        **detail,
+        detail={"name": row.name, **(detail or {})},
     )
     if kind == "user":
         _warn_of_connect_line(turn, signed.token)

@@ -144,9 +144,11 @@ def add_user(turn: Turn, act: AddUser) -> Outcome:
         owner,
         signer,
         EventCode.USER_ISSUED,
-        account=account.public,
-        role=scope.role if scope else "",
-        expires=act.validity.expires or 0,
+        {
+            "account": account.public,
+            "role": scope.role if scope else "",
+            "expires": act.validity.expires or 0,
+        },
     )
 
 
@@ -179,8 +181,7 @@ def edit_user(turn: Turn, act: EditUser) -> Outcome:
         owner,
         signer,
         EventCode.USER_CHANGED,
-        account=account.public,
-        expires=claims.exp,
+        {"account": account.public, "expires": claims.exp},
     )
 
 
@@ -203,8 +204,7 @@ def delete_user(turn: Turn, act: DeleteUser) -> Outcome:
         row.public,
         targets=(account.public,),
         before=last.sha256,
-        name=row.name,
-        revoked=act.revoke,
+        detail={"name": row.name, "revoked": act.revoke},
     )
     return Outcome(EventCode.USER_DELETED, row.name, row.public, notes=tuple(turn.notes))
 
@@ -230,7 +230,7 @@ def generate_creds(turn: Turn, act: GenerateCreds) -> Creds:
         row.public,
         targets=(account.public,),
         artefacts=((version.jti, version.sha256),),
-        name=row.name,
+        detail={"name": row.name},
     )
     return Creds(row.name, row.public, text)
 
