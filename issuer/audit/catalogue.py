@@ -83,8 +83,8 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
         _entry(EventCode.ACCOUNT_CREATED, "an account was made", "name what tags expires"),
         _entry(EventCode.ACCOUNT_DELETED, "an account and its users were deleted", "name count"),
         _entry(EventCode.ACCOUNT_DELETION_PROVED, "no server has the account any more", "name servers"),
-        _entry(EventCode.ACT_FAILED, "an act came to nothing through a fault", "act code message at"),
-        _entry(EventCode.ACT_REFUSED, "an act was refused", "act code message at"),
+        _entry(EventCode.ACT_FAILED, "an act came to nothing through a fault", "act code fault message at"),
+        _entry(EventCode.ACT_REFUSED, "an act was refused", "act code fault message at"),
         _entry(
             EventCode.ACTIVATION_ADOPTED, "an activation made elsewhere was taken in", "subject kind importer"
         ),

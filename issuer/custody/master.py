@@ -63,14 +63,17 @@ class MasterKeyUnreadable(Unavailable):
 class MasterKey:
     """32 secret bytes that neither print nor travel."""
 
-    __slots__ = ("_raw", "key_id")
+    __slots__ = ("_raw", "key_id", "mark")
     key_id: str
+    mark: bytes
 
     def __init__(self, raw: bytes) -> None:
         if len(raw) != SIZE:
             raise MasterKeyMalformed(f"a master key has {SIZE} bytes, not {len(raw)}")
         self._raw = bytes(raw)
-        self.key_id = hmac.digest(self._raw, _ID_CONTEXT, "sha256")[:8].hex()
+        # What a sealed seed says it was sealed with.
+        self.mark = hmac.digest(self._raw, _ID_CONTEXT, "sha256")[:8]
+        self.key_id = self.mark.hex()
 
     @classmethod
     def generate(cls) -> MasterKey:

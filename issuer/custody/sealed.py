@@ -49,7 +49,7 @@ def seal_seed(master: MasterKey, seed: Seed, *, row_id: int, kind: str) -> bytes
     return b"".join(
         (
             _VERSION,
-            bytes.fromhex(master.key_id),
+            master.mark,
             nonce,
             _encrypt(data_key, bound, nonce, master.raw),
             _encrypt(seed.raw, bound, _ZERO_NONCE, data_key),
@@ -83,7 +83,7 @@ def rewrap(
     data_key = _data_key(old, blob, bound, public)
     nonce = nacl.utils.random(_NONCE)
     wrapped = _encrypt(data_key, bound, nonce, new.raw)
-    return b"".join((_VERSION, bytes.fromhex(new.key_id), nonce, wrapped, blob[_WRAPPED:]))
+    return b"".join((_VERSION, new.mark, nonce, wrapped, blob[_WRAPPED:]))
 
 
 def _data_key(master: MasterKey, blob: bytes, bound: bytes, public: str) -> bytes:

@@ -10,7 +10,7 @@ import msgspec
 from issuer.store import schema
 from issuer.store.unit import Unit
 
-_KEYS: Final = ("id", "public", "role", "purpose", "sealed", "stored_at")
+_KEYS: Final = ("id", "block", "public", "role", "purpose", "sealed", "stored_at")
 _USERS: Final = (
     "id", "account_id", "name", "role", "issuer", "head", "issued_at", "expires_at", "created_at",
 )  # fmt: skip
@@ -46,15 +46,17 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
 def insert_users(unit: Unit, common: Common, rows: Sequence[NewUser]) -> None:
     """Keys, users and first tokens of a batch, ids from `hierarchy.allocate_ids` in rising order.
 
+    The keys have to be newly made: nobody looks whether they are known already.
+
     Raises:
-        AlreadyExists: a name or key of the batch is taken; nothing of it is kept.
+        AlreadyExists: a name of the batch is taken; nothing of it is kept.
     """
     now, issued, exp, issuer = common.now, common.issued_at, common.expires_at, common.issuer
     account, role = common.account_id, common.role
     unit.put(
         schema.keys,
         _KEYS,
-        [(row.id, row.public, "U", "identity", row.sealed, now) for row in rows],
+        [(row.id, schema.block_of(row.id), row.public, "U", "identity", row.sealed, now) for row in rows],
     )
     unit.put(
         schema.users,

@@ -67,7 +67,8 @@ def translate(fault: Exception) -> AccreditError:
         return _taken(found[1])
     if isinstance(fault, exc.IntegrityError) or state.startswith("23"):
         return Contradiction(f"the store refused a write: {_first_words(words)}")
-    if isinstance(fault, (exc.OperationalError, exc.InterfaceError)) or "closed" in words:
+    unusable = name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
+    if unusable or isinstance(fault, (exc.OperationalError, exc.InterfaceError)) or "closed" in words:
         return StoreUnavailable(f"the database does not answer: {_first_words(words)}")
     return Defect(f"the database refused a statement: {type(original).__name__}: {_first_words(words)}")
 

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, Select, case, func, insert, or_, sele
 
 from issuer.errors import Conflict, Defect
 from issuer.keys.nkeys import PublicKey, Role, is_public
+from issuer.store.keys import key_is
 from issuer.store.schema import accounts as accounts_table
 from issuer.store.schema import keys as keys_table
 from issuer.store.schema import operators as operators_table
@@ -117,7 +118,7 @@ def allocate_ids(unit: Unit, count: int) -> range:
 
 
 def find_operator(unit: Unit, ref: str) -> Operator | None:
-    return _operator(unit, _OPERATOR.where(_LIVE_OPERATOR, _named(operators_table, ref, Role.OPERATOR)))
+    return _operator(unit, _OPERATOR.where(_LIVE_OPERATOR, _named(unit, operators_table, ref, Role.OPERATOR)))
 
 
 def find_account(unit: Unit, operator_id: int, ref: str) -> Account | None:
@@ -126,7 +127,7 @@ def find_account(unit: Unit, operator_id: int, ref: str) -> Account | None:
         _ACCOUNT.where(
             _LIVE_ACCOUNT,
             accounts_table.c.operator_id == operator_id,
-            _named(accounts_table, ref, Role.ACCOUNT),
+            _named(unit, accounts_table, ref, Role.ACCOUNT),
         ),
     )
 
@@ -134,7 +135,9 @@ def find_account(unit: Unit, operator_id: int, ref: str) -> Account | None:
 def find_user(unit: Unit, account_id: int, ref: str) -> User | None:
     return _user(
         unit,
-        _USER.where(_LIVE_USER, users_table.c.account_id == account_id, _named(users_table, ref, Role.USER)),
+        _USER.where(
+            _LIVE_USER, users_table.c.account_id == account_id, _named(unit, users_table, ref, Role.USER)
+        ),
     )
 
 
@@ -148,15 +151,15 @@ def account_by_id(unit: Unit, account_id: int) -> Account | None:
 
 
 def operator_by_public(unit: Unit, public: str) -> Operator | None:
-    return _operator(unit, _OPERATOR.where(_LIVE_OPERATOR, keys_table.c.public == public))
+    return _operator(unit, _OPERATOR.where(_LIVE_OPERATOR, key_is(unit, public)))
 
 
 def account_by_public(unit: Unit, public: str) -> Account | None:
-    return _account(unit, _ACCOUNT.where(_LIVE_ACCOUNT, keys_table.c.public == public))
+    return _account(unit, _ACCOUNT.where(_LIVE_ACCOUNT, key_is(unit, public)))
 
 
 def user_by_public(unit: Unit, public: str) -> User | None:
-    return _user(unit, _USER.where(_LIVE_USER, keys_table.c.public == public))
+    return _user(unit, _USER.where(_LIVE_USER, key_is(unit, public)))
 
 
 def subject_of(unit: Unit, public: str) -> tuple[str, Entity] | None:
@@ -395,7 +398,7 @@ def token_by_hash(unit: Unit, sha256: str, *, public: str | None = None) -> Toke
     query = _VERSION.where(tokens_table.c.sha256 == sha256)
     if public is not None:
         query = query.join(keys_table, keys_table.c.id == tokens_table.c.key_id)
-        query = query.where(keys_table.c.public == public)
+        query = query.where(key_is(unit, public))
     row = unit.fetch_one(query.limit(1))
     return TokenVersion(*row) if row else None
 
@@ -407,7 +410,7 @@ def newest_issue(unit: Unit, account_id: int, public: str) -> int:
         # Deleted users count: their tokens are out there.
         return _number(unit, query.where(users_table.c.account_id == account_id))
     query = query.join(keys_table, keys_table.c.id == users_table.c.id)
-    return _number(unit, query.where(users_table.c.account_id == account_id, keys_table.c.public == public))
+    return _number(unit, query.where(users_table.c.account_id == account_id, key_is(unit, public)))
 
 
 def all_expired(unit: Unit, public: str, now: int) -> bool:
@@ -416,7 +419,7 @@ def all_expired(unit: Unit, public: str, now: int) -> bool:
     living = func.coalesce(func.sum(case((alive, 1), else_=0)), 0)
     query = select(func.count(), living).select_from(tokens_table)
     query = query.join(keys_table, keys_table.c.id == tokens_table.c.key_id)
-    row = unit.fetch_one(query.where(keys_table.c.public == public))
+    row = unit.fetch_one(query.where(key_is(unit, public)))
     return row is not None and row[0] > 0 and row[1] == 0
 
 
@@ -433,9 +436,9 @@ def _change(unit: Unit, table: Any, row_id: int, **values: Any) -> None:
         raise Conflict("what was to be changed is gone", hint="read it again")
 
 
-def _named(table: Any, ref: str, role: Role) -> ColumnElement[bool]:
+def _named(unit: Unit, table: Any, ref: str, role: Role) -> ColumnElement[bool]:
     if is_public(ref, role):
-        return keys_table.c.public == ref
+        return key_is(unit, ref)
     condition: ColumnElement[bool] = table.c.name == ref
     return condition
 

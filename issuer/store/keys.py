@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, and_, insert, select, update
 
-from issuer.errors import NotFound
+from issuer.errors import AlreadyExists, NotFound
 from issuer.keys.nkeys import PublicKey
+from issuer.store.schema import block_of
 from issuer.store.schema import custody as custody_table
 from issuer.store.schema import keys as keys_table
 from issuer.store.unit import Unit
@@ -38,7 +39,22 @@ class CustodyRecord:
     created_at: int
 
 
-_KEY: Final = select(*keys_table.c)
+# Everything but the block, which is the index's business.
+_KEY: Final = select(
+    keys_table.c.id,
+    keys_table.c.public,
+    keys_table.c.role,
+    keys_table.c.purpose,
+    keys_table.c.owner_id,
+    keys_table.c.sealed,
+    keys_table.c.stored_at,
+    keys_table.c.retired_at,
+)
+
+
+def key_is(unit: Unit, public: str) -> ColumnElement[bool]:
+    """The condition that finds a public key by its index."""
+    return and_(keys_table.c.block.in_(unit.key_blocks()), keys_table.c.public == public)
 
 
 def insert_key(
@@ -56,10 +72,13 @@ def insert_key(
     Raises:
         AlreadyExists: the key is known.
     """
+    if find_key(unit, public) is not None:
+        raise AlreadyExists(f"key {public} is in use already", at="public key")
     unit.write(
         insert(keys_table),
         {
             "id": id,
+            "block": block_of(id),
             "public": public,
             "role": role,
             "purpose": purpose,
@@ -71,7 +90,7 @@ def insert_key(
 
 
 def find_key(unit: Unit, public: str) -> KeyRow | None:
-    row = unit.fetch_one(_KEY.where(keys_table.c.public == public))
+    row = unit.fetch_one(_KEY.where(key_is(unit, public)))
     return KeyRow(*row) if row else None
 
 
@@ -79,14 +98,14 @@ def sealed_seed(unit: Unit, public: str) -> tuple[int, str, bytes] | None:
     """Id, purpose and sealed seed of a key, or None when we hold no seed for it."""
     row = unit.fetch_one(
         select(keys_table.c.id, keys_table.c.purpose, keys_table.c.sealed).where(
-            keys_table.c.public == public, keys_table.c.sealed.is_not(None)
+            key_is(unit, public), keys_table.c.sealed.is_not(None)
         )
     )
     return (int(row[0]), str(row[1]), bytes(row[2])) if row else None
 
 
 def has_seed(unit: Unit, public: str) -> bool:
-    condition = (keys_table.c.public == public) & keys_table.c.sealed.is_not(None)
+    condition = key_is(unit, public) & keys_table.c.sealed.is_not(None)
     return unit.fetch_one(select(keys_table.c.id).where(condition)) is not None
 
 
@@ -135,5 +154,5 @@ def save_custody_record(unit: Unit, record: CustodyRecord) -> None:
 
 
 def _change(unit: Unit, public: str, **values: object) -> None:
-    if unit.write(update(keys_table).where(keys_table.c.public == public).values(**values)).rowcount != 1:
+    if unit.write(update(keys_table).where(key_is(unit, public)).values(**values)).rowcount != 1:
         raise NotFound(f"no key {public} is known here")

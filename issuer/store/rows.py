@@ -17,6 +17,7 @@ Row = Sequence[Any]
 
 # Below this COPY's extra round trip costs more than it saves.
 _WORTH_COPYING: Final = 8
+_PIECE: Final = 200
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -29,7 +30,9 @@ def put_rows(connection: Connection, table: str, columns: tuple[str, ...], rows:
             cursor.executemany(_insert(table, columns, "?" if sqlite else "%s"), rows)
         else:
             with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
-                copy.write(copy_text(rows))
+                # In pieces, so that the server is at work on one while the next is put into words.
+                for start in range(0, len(rows), _PIECE):
+                    copy.write(copy_text(rows[start : start + _PIECE]))
     except Exception as fault:  # noqa: BLE001  (two drivers, whose errors are not ours to import)
         raise translate(fault) from None
     finally:
@@ -45,16 +48,14 @@ def copy_text(rows: Iterable[Row]) -> str:
 
 def _copy_value(value: Any) -> str:
     if type(value) is str:
-        return value if value.isalnum() else value.translate(_ESCAPES) if _has_special(value) else value
+        if "\\" in value or "\t" in value or "\n" in value or "\r" in value:
+            return value.translate(_ESCAPES)
+        return value
     if value is None:
         return "\\N"
     if type(value) is bytes:
         return "\\\\x" + value.hex()
     return str(value)
-
-
-def _has_special(value: str) -> bool:
-    return "\\" in value or "\t" in value or "\n" in value or "\r" in value
 
 
 @lru_cache(maxsize=32)

@@ -1,8 +1,13 @@
 """Every table of the store, SQLAlchemy Core.
 
 Times are unix seconds, tokens and JSON are text. Rows of `tokens` and `events` are written
-once: triggers in the migrations refuse to change them. Bulk issuing must not slow down as the
-store grows, so one index only has random keys (`keys.public`); all others grow at their end.
+once: triggers in the migrations refuse to change them.
+
+Bulk issuing must not slow down as the store grows, so every index grows at its end. Public keys
+are random: in one index over all of them each new key changes a page of its own, and from some
+hundred thousand on writing those pages costs more than signing. So keys are indexed block by
+block of 65,536 ids (`block_of`), and a look-up asks each block, a few microseconds each. That a
+key is there only once is checked by `keys.insert_key`, one writer at a time.
 """
 
 from __future__ import annotations
@@ -39,6 +44,14 @@ metadata = MetaData(
 )
 
 
+_BLOCK_BITS: Final = 16
+
+
+def block_of(key_id: int) -> int:
+    """The block of the index of public keys an id belongs to."""
+    return key_id >> _BLOCK_BITS
+
+
 def _id(*constraints: ForeignKey, name: str = "id") -> Column[int]:
     return Column(name, Number, *constraints, primary_key=True, autoincrement=False)
 
@@ -65,6 +78,7 @@ keys = Table(
     "keys",
     metadata,
     _id(),
+    _number("block"),
     _words("public"),
     _words("role"),  # the letter a public key of this kind begins with
     CheckConstraint("purpose IN ('identity', 'signing', 'curve', 'external')", name="purpose"),
@@ -73,7 +87,7 @@ keys = Table(
     Column("sealed", LargeBinary, nullable=True),
     _number("stored_at"),
     _number("retired_at", nullable=True),
-    UniqueConstraint("public"),
+    UniqueConstraint("block", "public"),
     # Users' own keys belong to nobody else: they stay out of this index.
     Index(
         "ix_keys_owner_id",

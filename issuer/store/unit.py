@@ -108,6 +108,14 @@ class Unit:
         self._next_id += count
         return range(first, self._next_id)
 
+    def key_blocks(self) -> range:
+        """The blocks a public key may be indexed in."""
+        last = self._next_id
+        if not last:
+            row = self.fetch_one(select(func.max(schema.keys.c.id)))
+            last = (row[0] if row else None) or 0
+        return range(schema.block_of(last) + 1)
+
     def log_head(self) -> tuple[int, str]:
         """Sequence number and hash of the newest event, this transaction's included."""
         if self._head is None:

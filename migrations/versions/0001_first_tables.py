@@ -49,6 +49,7 @@ def upgrade() -> None:
     op.create_table(
         "keys",
         number("id"),
+        number("block"),
         words("public"),
         words("role"),
         words("purpose"),
@@ -59,7 +60,7 @@ def upgrade() -> None:
         check("keys", "purpose", "purpose IN ('identity', 'signing', 'curve', 'external')"),
         reference("keys", "owner_id", "keys"),
         key("keys"),
-        sa.UniqueConstraint("public", name="uq_keys_public"),
+        sa.UniqueConstraint("block", "public", name="uq_keys_block_public"),
     )
     index("ix_keys_owner_id", "keys", "owner_id", where="owner_id IS NOT NULL")
     op.create_table(
