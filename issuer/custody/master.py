@@ -150,23 +150,25 @@ def read_master_key_file(path: Path) -> MasterKey:
         MasterKeyExposed: group or others have any right to the file.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise MasterKeyMissing(
             "the master key file is not there", at=str(path), hint="accredit init"
         ) from None
     except OSError as fault:
         raise MasterKeyUnreadable(f"cannot read the master key: {fault.strerror}", at=str(path)) from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         # Asked of the open file: between a look at the path and opening it, it could change.
-        state = os.fstat(file.fileno())
+        state = os.fstat(handle)
         if not stat.S_ISREG(state.st_mode):
             raise MasterKeyUnreadable("the master key is not in a plain file", at=str(path))
         if stat.S_IMODE(state.st_mode) & 0o077:
             raise MasterKeyExposed(
                 "others can read the master key file", at=str(path), hint=f"chmod 600 {path}"
             )
-        text = file.read(1024)
+        text = os.read(handle, 1024)
+    finally:
+        os.close(handle)
     try:
         return parse_master_key(text.decode("ascii"), at=str(path))
     except UnicodeDecodeError:

@@ -81,7 +81,12 @@ class Unit:
     ) -> Iterator[Row[*tuple[Any, ...]]]:
         """Rows a batch at a time, for results of any size."""
         with translated():
-            yield from self._connection.execute(statement, values, execution_options={"yield_per": 500})
+            result = self._connection.execute(statement, values, execution_options={"yield_per": 500})
+            try:
+                yield from result
+            finally:
+                # Whoever stops early must not leave a cursor open on the server.
+                result.close()
 
     def write(
         self, statement: Any, values: dict[str, Any] | Sequence[dict[str, Any]] | None = None
