@@ -22,7 +22,7 @@ from issuer.authority.plan.document import (
     Until,
     UserPart,
 )
-from issuer.authority.plan.source import Place, open_source
+from issuer.authority.plan.source import BadDocument, Place, open_source
 from issuer.authority.plan.subject_text import subject, subjects
 from issuer.authority.plan.words import (
     ACCOUNT_LIMITS,
@@ -62,7 +62,13 @@ def read_document(text: str | bytes, name: str = "org.yaml") -> Document:
     Raises:
         BadDocument: with file, line and column, the path of the value, and what is wrong with it.
     """
-    top = open_source(text, name)
+    try:
+        return _document(open_source(text, name))
+    except RecursionError:
+        raise BadDocument("a template merges itself", at=name) from None
+
+
+def _document(top: Place) -> Document:
     known = ("version", "operator", "accounts", "prune")
     # `x-…` members are the file's own: a place for templates to alias.
     members = {word: place for word, place in top.entries().items() if not word.startswith("x-")}
@@ -71,7 +77,7 @@ def read_document(text: str | bytes, name: str = "org.yaml") -> Document:
     if "version" in members and members["version"].count() != FORMAT:
         raise members["version"].fault(f"must be {FORMAT}: this program knows no other format")
     return Document(
-        name=name,
+        name=top.source.name,
         digest=top.source.digest,
         operator=_maybe(members, "operator", _operator) or OperatorPart(),
         accounts=_named(members, "accounts", _account, "account"),
@@ -211,7 +217,7 @@ def _user_limits(members: dict[str, Place]) -> LimitsPart:
         bearer=_maybe(members, "bearer", Place.flag),
         proxy_required=_maybe(members, "proxy-required", Place.flag),
         networks=_maybe(members, "networks", _networks),
-        times=_maybe(members, "times", lambda place: _each(place, _window)),
+        times=_maybe(members, "times", _windows),
         locale=_maybe(members, "locale", Place.text),
         connection_types=_maybe(
             members,
@@ -235,6 +241,11 @@ def _networks(place: Place) -> tuple[str, ...]:
         return text.lower()
 
     return _each(place, network)
+
+
+def _windows(place: Place) -> tuple[TimeRange, ...]:
+    windows = [_window(item) for item in place.texts()]
+    return tuple({f"{window.start}-{window.end}": window for window in windows}.values())
 
 
 def _window(place: Place) -> TimeRange:
@@ -340,7 +351,7 @@ def _texts(place: Place) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item.text() for item in place.texts()))
 
 
-def _each(place: Place, read: Callable[[Place], T]) -> tuple[T, ...]:
+def _each(place: Place, read: Callable[[Place], str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(read(item) for item in place.texts()))
 
 

@@ -194,7 +194,7 @@ class Place:
         return self._quantity(quantities.parse_span, "a span of time, as 500ms, 2s, 1m30s")
 
     def moment(self) -> int:
-        return self._quantity(quantities.parse_moment, "a time, as 2027-01-31 or 2027-01-31T12:00:00Z, or never")
+        return self._quantity(quantities.parse_moment, "a time, as 2027-01-31T12:00:00Z, or never")
 
     def between(self, least: int, most: int) -> int:
         value = self.count()
@@ -218,8 +218,9 @@ class Place:
         return value
 
     def _kind(self) -> str:
-        kinds = {"mapping": "a mapping", "sequence": "a list"}
-        return kinds.get(str(self.node.id)) or (_short(str(self.node.value)) if self.node.value else "nothing")
+        if self.is_mapping or self.is_list:
+            return "a mapping" if self.is_mapping else "a list"
+        return _short(str(self.node.value)) if self.node.value else "nothing"
 
 
 def open_source(text: str | bytes, name: str) -> Place:
@@ -241,7 +242,7 @@ def open_source(text: str | bytes, name: str) -> Place:
     if seed:
         # Said before anything could repeat it in a message.
         line = decoded.count("\n", 0, seed.start()) + 1
-        raise BadDocument("holds a seed: keys are made and kept in custody, never in this file", at=f"{name}:{line}")
+        raise BadDocument("holds a seed: seeds stay in custody, never in such a file", at=f"{name}:{line}")
     node = _compose(decoded, name)
     if node is None:
         raise BadDocument("the file is empty", at=name)
