@@ -122,10 +122,11 @@ def with_limits(body: L, change: LimitChange) -> L:
             fields[name] = value
     fields["src"] = merged_tags(body.src, TagChange(change.add_networks, change.remove_networks))
     gone = set(change.remove_times)
-    times = (*body.times, *change.add_times)
-    fields["times"] = tuple(
-        dict.fromkeys(window for window in times if f"{window.start}-{window.end}" not in gone)
-    )
+    times: dict[str, TimeRange] = {}
+    for window in (*body.times, *change.add_times):
+        # A claim has no hash, as it may hold unknown members.
+        times.setdefault(f"{window.start}-{window.end}", window)
+    fields["times"] = tuple(window for text, window in times.items() if text not in gone)
     fields["allowed_connection_types"] = _merged(
         body.allowed_connection_types,
         tuple(map(connection_type, change.add_connection_types)),
