@@ -40,7 +40,7 @@ _PAGES: Final = 20
 
 
 class ServerInfo(msgspec.Struct, frozen=True):
-    """Who answered. The id changes with every start; the name stays, and is the id where none was configured."""
+    """Who answered. The id changes with every start; the name stays, unless it is just the id."""
 
     id: str = ""
     name: str = ""
@@ -161,7 +161,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What would be loaded: one text for each server that stores accounts, empty for none; and our own answers."""
+    """What would be loaded: a text for each server that stores accounts, empty for none; and our own."""
 
     stored: tuple[str, ...]
     ours: tuple[str, ...]
@@ -283,7 +283,9 @@ async def listed(
     return {answer.server.id: frozenset(answer.data) for answer in _read(_Listed, replies)}
 
 
-async def loaded(system: SystemAccount, server_id: str, *, deadline: float = ANSWER_SECONDS) -> frozenset[str]:
+async def loaded(
+    system: SystemAccount, server_id: str, *, deadline: float = ANSWER_SECONDS
+) -> frozenset[str]:
     """The accounts one server has in memory."""
     replies = await system.request_many(
         f"$SYS.REQ.SERVER.{server_id}.ACCOUNTZ", deadline=deadline, enough=bool

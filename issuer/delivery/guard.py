@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from issuer.claims.account import AccountClaims
-from issuer.claims.findings import Finding, Level
+from issuer.claims.findings.finding import Finding, Level
 from issuer.claims.operator import OperatorClaims
 from issuer.errors import PeerError, Refused
 from issuer.tokens.envelope import MAX_BYTES, Verified, decode
@@ -143,10 +143,11 @@ def _examine(
         )
     # The second of `exp` itself still counts as valid, but not by the time it has arrived.
     if 0 < claims.exp <= now:
-        found.append(ExpiredToken(f"token expired at {claims.exp}", hint="edit the account with a later expiry"))
+        found.append(
+            ExpiredToken(f"token expired at {claims.exp}", hint="edit the account with a later expiry")
+        )
     if claims.iat < last_iat:
         found.append(OlderToken(f"issued at {claims.iat}, but {last_iat} was sent already"))
-    for finding in validate(claims) if validate is not None else ():
-        if finding.level is Level.ERROR:
-            found.append(InvalidToken(finding.message, at=finding.pointer))
+    findings = validate(claims) if validate is not None else ()
+    found += [InvalidToken(f.message, at=f.pointer) for f in findings if f.level is Level.ERROR]
     return found, verified

@@ -7,7 +7,6 @@ event; a proof, a refusal and a loss are events of the same transaction.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,12 +90,12 @@ class Ledger(Protocol):
         """Make everything that waits due now."""
         ...
 
-    def works(self, accounts: Collection[str] | None, now: int) -> list[Work]:
+    def works(self, accounts: Collection[str] | None) -> list[Work]:
         """Deliveries of these accounts (all that live and all being deleted), due or not."""
         ...
 
-    def heads(self) -> list[Head]:
-        """Every account of the operator that lives."""
+    def current(self, head: Head) -> bool:
+        """Whether this is still the newest of its account."""
         ...
 
     def gone(self) -> dict[str, Head]:
@@ -160,7 +159,7 @@ class StoreLedger:
                 if due.due_at > now and due.claimed_by is None:
                     outbox.postpone(unit, due, now, due.last_words)
 
-    def works(self, accounts: Collection[str] | None, now: int) -> list[Work]:
+    def works(self, accounts: Collection[str] | None) -> list[Work]:
         with self._database.reading() as unit:
             waiting = {due.account_id: due for due in outbox.pending(unit)}
             return [
@@ -169,9 +168,9 @@ class StoreLedger:
                 if accounts is None or account.public in accounts
             ]
 
-    def heads(self) -> list[Head]:
+    def current(self, head: Head) -> bool:
         with self._database.reading() as unit:
-            return [_head(unit, account) for account in self._accounts(unit) if account.state == "live"]
+            return _is_current(unit, head)
 
     def gone(self) -> dict[str, Head]:
         with self._database.reading() as unit:
@@ -203,6 +202,8 @@ class StoreLedger:
     def record(self, work: Work, report: DeliveryReport, now: int, *, again_at: int) -> None:
         events = _events(work, report, f"delivery:{self._who}")
         with self._database.writing() if events else self._database.noting() as unit:
+            if not _is_current(unit, work.head):
+                return  # what is told of an older version would hide the newer one
             _note(unit, work, report, now)
             if work.due is not None and report.settled:
                 outbox.settle(unit, work.due)
@@ -260,6 +261,14 @@ def _work(unit: Unit, account: Account, due: Due | None) -> Work:
     return Work(head, Progress(standings), due, last_iat, previous)
 
 
+def _is_current(unit: Unit, head: Head) -> bool:
+    account = hierarchy.account_by_id(unit, head.account_id)
+    return account is not None and (account.head, account.state == "live") == (
+        head.version,
+        head.action == UPDATE,
+    )
+
+
 def _mark(head: Head) -> str:
     return head.sha256 if head.action == UPDATE else ""
 
@@ -285,7 +294,7 @@ def _note(unit: Unit, work: Work, report: DeliveryReport, now: int) -> None:
 
 
 def _events(work: Work, report: DeliveryReport, actor: str) -> Sequence[Event]:
-    """One when it is proved everywhere, one for each refusal, one for each loss; none for what is on its way."""
+    """One when it is proved everywhere, one for each refusal and each loss; none for what is on its way."""
     head, before = work.head, work.progress.servers
     artefacts = ((head.jti, head.sha256),)
     events: list[Event] = []
@@ -337,6 +346,6 @@ def _files(url: str) -> tuple[Path, ...]:
 def _stamp(path: Path) -> tuple[int, int]:
     # Every commit touches the write-ahead log; looking at it costs microseconds and no connection.
     with contextlib.suppress(FileNotFoundError):
-        found = os.stat(path)
+        found = path.stat()
         return found.st_mtime_ns, found.st_size
     return 0, 0

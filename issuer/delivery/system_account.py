@@ -102,7 +102,7 @@ def expecting(count: int) -> Enough:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Paths of PEM files for servers that ask for TLS; empty means the system's trust, no client certificate."""
+    """Paths of PEM files for servers that ask for TLS; empty: the system's trust, no client certificate."""
 
     ca: str = ""
     cert: str = ""
