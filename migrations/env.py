@@ -10,6 +10,7 @@ from typing import Final
 from alembic import context
 from sqlalchemy import Connection
 
+from issuer.store import indexes  # noqa: F401  (the tables do not name their partial indexes)
 from issuer.store.engine import connect_engine, parse_address
 from issuer.store.schema import metadata
 

@@ -1,4 +1,4 @@
-"""Every table of the store, SQLAlchemy Core.
+"""Every table of the store, SQLAlchemy Core; its partial indexes are in `indexes`.
 
 Times are unix seconds, tokens and JSON are text. Rows of `tokens` and `events` are written
 once: triggers in the migrations refuse to change them.
@@ -27,7 +27,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
 # SQLite takes a column for its row number only when the type is spelt INTEGER.
@@ -68,12 +67,6 @@ def _one_row() -> CheckConstraint:
     return CheckConstraint("id = 1", name="one_row")
 
 
-def _live_unique(name: str, *columns: str) -> Index:
-    """A name is taken only as long as its bearer lives."""
-    live = text("deleted_at IS NULL")
-    return Index(name, *columns, unique=True, sqlite_where=live, postgresql_where=live)
-
-
 keys = Table(
     "keys",
     metadata,
@@ -88,13 +81,6 @@ keys = Table(
     _number("stored_at"),
     _number("retired_at", nullable=True),
     UniqueConstraint("block", "public"),
-    # Users' own keys belong to nobody else: they stay out of this index.
-    Index(
-        "ix_keys_owner_id",
-        "owner_id",
-        sqlite_where=text("owner_id IS NOT NULL"),
-        postgresql_where=text("owner_id IS NOT NULL"),
-    ),
 )
 
 operators = Table(
@@ -106,7 +92,6 @@ operators = Table(
     _number("created_at"),
     _number("updated_at"),
     _number("deleted_at", nullable=True),
-    _live_unique("uq_operators_name", "name"),
 )
 
 accounts = Table(
@@ -121,7 +106,6 @@ accounts = Table(
     _number("created_at"),
     _number("updated_at"),
     _number("deleted_at", nullable=True),
-    _live_unique("uq_accounts_operator_id_name", "operator_id", "name"),
 )
 
 users = Table(
@@ -137,13 +121,6 @@ users = Table(
     _number("expires_at", nullable=True),
     _number("created_at"),
     _number("deleted_at", nullable=True),
-    _live_unique("uq_users_account_id_name", "account_id", "name"),
-    Index(
-        "ix_users_expires_at",
-        "expires_at",
-        sqlite_where=text("expires_at IS NOT NULL"),
-        postgresql_where=text("expires_at IS NOT NULL"),
-    ),
 )
 
 tokens = Table(

@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect
 
-from issuer.store import migrating, schema
+from issuer.store import indexes, migrating, schema
 from issuer.store.engine import connect_engine, parse_address
 from issuer.store.unit import GENESIS, HEAD_REVISION, Database
 from tests.issuer.store.founding import found
@@ -50,6 +50,7 @@ def test_the_tables_are_what_the_migrations_make(database_url: str, engine: Engi
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
+    assert all(index in index.table.indexes for index in indexes.PARTIAL if index.table is not None)
 
 
 def test_up_down_up(database_url: str, engine: Engine) -> None:
