@@ -52,7 +52,12 @@ def open_authority(
 
 
 def unlock(
-    settings: Settings, environment: Mapping[str, str], *, database: Database, now: int, ask: Ask | None = None
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    database: Database,
+    now: int,
+    ask: Ask | None = None,
 ) -> Keyring:
     """The keyring of a store, with the master key the settings lead to."""
     with database.reading() as unit:

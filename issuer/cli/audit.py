@@ -1,0 +1,76 @@
+"""`accredit audit list|verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import click
+import msgspec
+
+from issuer.audit.log import Entry, read, verify_chain
+from issuer.cli.main import FINDINGS, OK
+from issuer.cli.options import verb
+from issuer.cli.quantities import iso
+from issuer.cli.workspace import Workspace
+from issuer.store.unit import Unit
+
+_SHOWN: Final = 100
+
+
+@verb()
+@click.option("--code", metavar="CODE", help="events of this kind: user.issued")
+@click.option("--target", metavar="KEY", help="what happened to this key")
+@click.option("--actor", metavar="NAME", help="what this actor did: cli:ada")
+@click.option("--after", type=click.IntRange(0), metavar="SEQ", help="events after this one, oldest first")
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help=f"so many at most ({_SHOWN}, with --json all)"
+)
+def list_events(workspace: Workspace, **values: Any) -> None:
+    """List events, newest first."""
+    screen = workspace.screen
+    limit = values["limit"] or (None if screen.as_json else _SHOWN)
+
+    def show(unit: Unit, _: None) -> None:
+        found = read(
+            unit,
+            after_seq=values["after"] or 0,
+            code=values["code"],
+            target=values["target"],
+            actor=values["actor"],
+            newest_first=values["after"] is None,
+            limit=limit,
+        )
+        if screen.as_json:
+            screen.stream(map(_plain, found))
+        else:
+            screen.table(("Seq", "At", "Event", "Actor", "Outcome", "What", "Why"), _rows(found))
+
+    workspace.ask(show, None)
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    return {"seq": entry.seq, "hash": entry.hash, **msgspec.to_builtins(entry.body)}
+
+
+def _rows(entries: Iterator[Entry]) -> Iterator[tuple[Any, ...]]:
+    for entry in entries:
+        body = entry.body
+        name = body.detail.get("name") or body.detail.get("message") or ""
+        what = f"{name} {body.target}".strip()
+        yield entry.seq, iso(body.at), body.code, body.actor, body.outcome, what, body.reason
+
+
+@verb()
+def verify(workspace: Workspace) -> int:
+    """Prove that no event was altered, added between others or taken away. Exits with 7 if one was."""
+    screen = workspace.screen
+    seq, newest = workspace.ask(lambda unit, _: unit.log_head(), None)
+    with screen.progress("verifying", seq):
+        bad = workspace.ask(lambda unit, _: verify_chain(unit), None)
+    workspace.finish({"sound": bad is None, "events": seq, "first_bad": bad, "head": newest})
+    if bad is not None:
+        screen.warn(f"the chain breaks at event {bad}: from there on it cannot be trusted")
+        return FINDINGS
+    screen.say(f"{seq} events, each follows the one before; the newest has the hash {newest}")
+    return OK
