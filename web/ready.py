@@ -22,13 +22,16 @@ class Ready:
     creds: dict[str, str] = field(default_factory=dict)
     pid: int = 0
 
+    def plain(self) -> dict[str, object]:
+        return asdict(self)
+
     def write(self, path: Path) -> None:
         """Write it whole or not at all: a reader never sees half."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             with os.fdopen(descriptor, "w") as file:
-                json.dump(asdict(self), file, indent=1)
+                json.dump(self.plain(), file, indent=1)
                 file.write("\n")
             temporary.replace(path)
         except BaseException:

@@ -63,9 +63,19 @@ class ServerProcess:
         await self.stop()
         raise Unavailable("nats-server did not come up in time", hint=str(self.log))
 
-    async def wait(self) -> int:
-        """Until it ends by itself; the exit status."""
-        return await self._running().wait()
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Until told to stop.
+
+        Raises:
+            Unavailable: it ended by itself.
+        """
+        ending = asyncio.create_task(self._running().wait())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({ending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if ending.done() and not stop.is_set():
+            raise Unavailable(f"nats-server ended: {self._last_words()}", hint=str(self.log))
+        ending.cancel()
 
     async def stop(self) -> None:
         process = self._running()

@@ -1,0 +1,96 @@
+"""The service while it runs: HTTP, delivery, and whatever else must live and end together.
+
+Every part is a coroutine that runs until `stop` is set; when one ends by itself, all end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from issuer.errors import Unavailable
+
+Part = Callable[[asyncio.Event], Awaitable[None]]
+SHUTDOWN_SECONDS: Final = 3
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 picks a free one.
+
+    Raises:
+        Unavailable: the address is taken or not ours.
+    """
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(1024)
+    except OSError as error:
+        made.close()
+        raise Unavailable(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            at="--http-port",
+            hint="0 picks a free port",
+        ) from None
+    made.setblocking(False)
+    return made
+
+
+def http_part(app: FastAPI, listener: socket.socket) -> Part:
+    """The HTTP server as a part; requests under way are finished when it stops."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    server = uvicorn.Server(config)
+
+    async def run(stop: asyncio.Event) -> None:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        stopping.cancel()
+        await serving
+
+    return run
+
+
+async def run_together(stop: asyncio.Event, *parts: Part) -> None:
+    """Run all parts until `stop` is set or one of them ends or breaks; then stop the others."""
+    tasks = [asyncio.create_task(_as_coroutine(part, stop)) for part in parts]
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    stopping.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
+
+
+async def _as_coroutine(part: Part, stop: asyncio.Event) -> None:
+    await part(stop)
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set `stop`, as long as this lasts."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,119 @@
+"""`accredit serve`: delivery, lookups and HTTP beside NATS servers that are not ours to run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from issuer.delivery.lookup import answer_lookups
+from issuer.delivery.pusher import Pusher
+from issuer.errors import Unavailable
+from web.app import application
+from web.ready import Ready, remove
+from web.resolver import account_token
+from web.running import Part, http_part, listen, run_together, stopped_by_signals
+from web.wiring import Wiring, instance, now
+
+log = logging.getLogger(__name__)
+RETRY_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 0.5
+
+
+def delivering(wiring: Wiring, urls: Sequence[str]) -> Part:
+    """The pusher as a part; from now on every commit of this process wakes it."""
+    pusher = Pusher.over(
+        wiring.database,
+        wiring.connector(urls),
+        operator=wiring.operator.public,
+        clock=now,
+        who=instance(),
+        deletion_signer=wiring.deletion_signer,
+    )
+    wiring.pusher = pusher
+
+    async def run(stop: asyncio.Event) -> None:
+        try:
+            await pusher.run(stop)
+        finally:
+            wiring.pusher = None
+            pusher.close()
+
+    return run
+
+
+def answering(wiring: Wiring, urls: Sequence[str]) -> Part:
+    """Lookups of servers that lack an account; a lost connection is made anew."""
+
+    def find(account: str) -> str | None:
+        return wiring.authority.ask(account_token, account)
+
+    async def run(stop: asyncio.Event) -> None:
+        connect = wiring.connector(urls)
+        while not stop.is_set():
+            try:
+                system = await connect()
+            except Unavailable as error:
+                log.info("lookups wait: %s", error)
+                await pause(stop, RETRY_SECONDS)
+                continue
+            try:
+                await answer_lookups(system, find, who=instance())
+                while not stop.is_set() and not system.closed:
+                    await pause(stop, LOOK_SECONDS)
+            finally:
+                await system.close()
+
+    return run
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+def health(wiring: Wiring) -> dict[str, object]:
+    """How delivery is, for who watches; details are in the log."""
+    pusher = wiring.pusher
+    return {"delivery": "down" if pusher is None or pusher.trouble else "ok"}
+
+
+async def serve(
+    wiring: Wiring,
+    urls: Sequence[str],
+    *,
+    host: str,
+    http_port: int,
+    ready_file: Path | None,
+    said: Callable[[Ready], None],
+) -> None:
+    """Run until a signal says stop."""
+    stop = asyncio.Event()
+    listener = listen(host, http_port)
+    bound_host, bound_port = listener.getsockname()[:2]
+    ready = Ready(
+        http=f"http://{bound_host}:{bound_port}",
+        nats=",".join(urls),
+        monitor="",
+        data_dir=str(wiring.settings.data_dir),
+        operator=wiring.operator.public,
+        system_account=wiring.operator_claims().nats.system_account,
+    )
+    app = application(wiring.authority, lambda: health(wiring))
+    with stopped_by_signals(stop):
+        if ready_file is not None:
+            ready.write(ready_file)
+        said(ready)
+        try:
+            await run_together(
+                stop, http_part(app, listener), delivering(wiring, urls), answering(wiring, urls)
+            )
+        finally:
+            if ready_file is not None:
+                remove(ready_file)
+
+
+__all__ = ["answering", "delivering", "health", "serve"]
