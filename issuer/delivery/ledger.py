@@ -27,6 +27,7 @@ from issuer.tokens.envelope import Token, decode
 
 UPDATE: Final = "update"
 DELETE: Final = "delete"
+GLANCE: Final = 16  # more than that at once is not one person waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,10 @@ class Ledger(Protocol):
 
     def operator(self) -> OperatorClaims: ...
 
+    def fresh(self, now: int) -> list[Token]:
+        """Account tokens signed since anybody looked; a quick glance, nothing is claimed."""
+        ...
+
     def claim(self, now: int, limit: int) -> list[Work]: ...
 
     def hurry(self, now: int) -> None:
@@ -136,6 +141,12 @@ class StoreLedger:
         with self._database.reading() as unit:
             token = hierarchy.head_token(unit, "operator", self._operator_id(unit)).token
         return decode(token, OperatorClaims).claims
+
+    def fresh(self, now: int) -> list[Token]:
+        with self._database.reading() as unit:
+            rows = [due for due in outbox.pending(unit) if not due.attempts and due.action == UPDATE]
+            heads = [hierarchy.head_token(unit, "account", due.account_id) for due in rows[:GLANCE]]
+        return [Token(head.token) for head in heads]
 
     def claim(self, now: int, limit: int) -> list[Work]:
         with self._database.reading() as unit:

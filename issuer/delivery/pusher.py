@@ -15,6 +15,7 @@ from issuer.delivery.system_account import SystemAccount
 from issuer.errors import AccreditError, Defect
 from issuer.keys.nkeys import PublicKey
 from issuer.store.unit import Database
+from issuer.tokens.envelope import Token
 from issuer.tokens.signer import Signer
 
 P = ParamSpec("P")
@@ -45,6 +46,7 @@ class Pusher:
         self._connect = connect
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="delivery")
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._shift: Shift | None = None
         self._means = Means(
             ledger,
             clock,
@@ -80,10 +82,16 @@ class Pusher:
             heard=heard,
         )
 
-    def wake(self) -> None:
-        """Something was signed. From any thread."""
+    def wake(self, token: Token | None = None) -> None:
+        """Something was signed and committed. From any thread; an account token given leaves at once."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._means.woken.set)
+            self._loop.call_soon_threadsafe(self._woken, token)
+
+    def _woken(self, token: Token | None) -> None:
+        # The shift's loop may be waiting for the disk: what was handed over does not queue behind it.
+        if token is not None and self._shift is not None:
+            self._shift.send_early(token)
+        self._means.woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until told to stop; a lost connection is made anew."""
@@ -96,8 +104,10 @@ class Pusher:
                 self.trouble = ""
                 try:
                     async with asyncio.TaskGroup() as tasks:
-                        await Shift(self._means, system, tasks).work(stop)
+                        self._shift = Shift(self._means, system, tasks)
+                        await self._shift.work(stop)
                 finally:
+                    self._shift = None
                     await system.close()
             except (AccreditError, ExceptionGroup) as fault:
                 error = _fault(fault)

@@ -7,9 +7,9 @@ then is it found out who is there, who applies it, and whether anybody revoked i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from issuer.claims.account import AccountClaims
 from issuer.delivery import fleet
@@ -82,12 +82,18 @@ class Round:
     remembered: Callable[[], Mapping[str, ServerInfo]]
     current: Callable[[Head], Awaitable[bool]]  # whether nothing newer was signed meanwhile
     unloaded_is_enough: bool = False
+    # Pushes that left before their row of the outbox was claimed, by token.
+    early: dict[str, asyncio.Task[list[Said]]] = field(default_factory=dict)
+
+    def push(self, token: str) -> Coroutine[Any, Any, list[Said]]:
+        return fleet.push(self.system, token, _Newer(self.roster))
 
     async def update(self, work: Work) -> DeliveryReport:
         """Deliver a token and prove it."""
         head, roster = work.head, self.roster
         # In this order: a task runs up to its first wait, and by then its message is on its way.
-        said, _ = await asyncio.gather(fleet.push(self.system, head.token, _Newer(roster)), self.refresh())
+        pushed = self.early.pop(head.token, None) or self.push(head.token)
+        said, _ = await asyncio.gather(pushed, self.refresh())
         progress = self._expected(work)
         for name, server_id in roster.ids().items():
             progress = progress.heard(name, Heard.SENT, server_id=server_id)

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from issuer.claims.findings.rules import validate
+from issuer.claims.operator import OperatorClaims
 from issuer.delivery import fleet, guard
 from issuer.delivery.fleet import ServerInfo
 from issuer.delivery.guard import DeliveryRefused, OversizeToken
@@ -24,6 +25,7 @@ from issuer.delivery.progress import LONGEST_REFUSED_PAUSE, REFUSED_PAUSE, Progr
 from issuer.delivery.rounds import Roster, Round
 from issuer.delivery.system_account import Reply, SystemAccount, is_payload_violation
 from issuer.errors import Refused, Unavailable
+from issuer.tokens.envelope import Token
 from issuer.tokens.signer import Signer
 
 P = ParamSpec("P")
@@ -46,6 +48,8 @@ class Pace:
     # A server that came back offers what it had to its peers once in their interval, one minute by
     # default (enforcement spec §5.6): so look again after that.
     look_again: float = 75.0
+    # An early push gets this long for itself: threads that talk to the store would hold it up.
+    ahead: float = 0.01
     finish: float = 3.0  # for deliveries under way when told to stop
 
 
@@ -94,6 +98,9 @@ class Shift:
         self._arrived: set[str] = set()
         self._met: set[tuple[str, str]] = set()  # (server, account) seen loaded on a server of the older kind
         self._running: set[asyncio.Task[None]] = set()
+        self._operator: OperatorClaims | None = None  # as it was read last
+        self._ahead_until = float("-inf")
+        self._sent: dict[str, int] = {}  # the newest `iat` that left here, by account
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._round = Round(
             system,
@@ -186,6 +193,8 @@ class Shift:
             woken.clear()
             late = loop.time() - looked >= self._pace.query
             time_up = due is not None and due <= self._clock() and late
+            if loop.time() < self._ahead_until:
+                await asyncio.sleep(self._ahead_until - loop.time())
             if signalled or fresh != stamp or time_up or (fresh is None and late):
                 stamp, looked = fresh, loop.time()
                 due = await self._take()
@@ -204,17 +213,41 @@ class Shift:
                 task.cancel()
 
     async def _take(self) -> int | None:
-        """Claim and start what is due; returns when there is more."""
+        """Claim and start what is due; returns when there is more.
+
+        Somebody may be waiting for a connection to be cut, and claiming waits for the disk: so
+        what was just signed leaves after a glance, and is accounted for afterwards.
+        """
+        for token in await self._means.io(self._ledger.fresh, self._clock()):
+            self.send_early(token)
+        await asyncio.sleep(self._ahead_until - asyncio.get_running_loop().time())
         for checked in await self._means.io(self._claim):
             self._start(self._deliver(checked))
         return await self._means.io(self._ledger.next_due)
+
+    def send_early(self, token: Token) -> None:
+        """Send a token ahead of its claim, if all is known that it must be checked against."""
+        if self._operator is None or token in self._round.early:
+            return
+        now, most = self._clock(), self._system.max_payload
+        rules = partial(validate, now=now)
+        try:
+            claims = guard.check(token, self._operator, now=now, max_payload=most, validate=rules).claims
+        except DeliveryRefused:
+            return  # said, and written down, when it is claimed
+        # Of an account that never went through here, what it had before is not known; and of two
+        # tokens of one second only the store knows which is the newer.
+        if claims.iat > self._sent.get(claims.sub, claims.iat):
+            self._sent[claims.sub] = claims.iat
+            self._ahead_until = asyncio.get_running_loop().time() + self._pace.ahead
+            self._round.early[token] = self._tasks.create_task(self._round.push(token))
 
     def _claim(self) -> list[_Checked]:
         works = self._ledger.claim(self._clock(), BATCH)
         return self._checked(works) if works else []
 
     def _checked(self, works: Sequence[Work]) -> list[_Checked]:
-        operator = self._ledger.operator()
+        operator = self._operator = self._ledger.operator()
         now = self._clock()
         found: list[_Checked] = []
         for work in works:
@@ -298,7 +331,12 @@ class Shift:
 
     async def _send(self, work: Work) -> DeliveryReport:
         if work.head.action != DELETE:
-            return await self._round.update(work)
+            if work.head.iat < self._sent.get(work.head.account, 0):
+                return self._failed(work, "a newer version has left meanwhile")
+            self._sent[work.head.account] = work.head.iat
+            report = await self._round.update(work)
+            self._tidy()
+            return report
         if self._means.deletion_signer is None:
             return self._failed(work, "there is no operator key here to sign a deletion")
         try:
@@ -306,6 +344,12 @@ class Shift:
             return await self._round.delete(work, signer, now=self._clock())
         except Refused as error:
             return self._failed(work, str(error))
+
+    def _tidy(self) -> None:
+        """Forget early pushes nobody claimed: another process did, or something newer came."""
+        if len(self._round.early) > BATCH:
+            for token in [token for token, task in self._round.early.items() if task.done()]:
+                del self._round.early[token]
 
     async def _noted(self, work: Work, report: DeliveryReport, *, refused: bool = False) -> DeliveryReport:
         now = self._clock()
