@@ -7,7 +7,13 @@ import nats
 
 
 async def main(creds: str, subject: str, text: str, url: str = "nats://127.0.0.1:4222") -> None:
-    connection = await nats.connect(url, user_credentials=creds, max_reconnect_attempts=1)
+    async def tell(error: Exception) -> None:
+        print(error, file=sys.stderr)
+
+    try:
+        connection = await nats.connect(url, user_credentials=creds, allow_reconnect=False, error_cb=tell)
+    except nats.errors.NoServersError:
+        sys.exit("not let in")
     await connection.publish(subject, text.encode())
     await connection.flush()
     print(f"published on {subject}")
