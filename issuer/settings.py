@@ -7,9 +7,7 @@ database, and the master key itself is never a setting: only where it is kept.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -110,7 +108,7 @@ def _output(value: Any) -> str:
 
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("is not a number of seconds")
+        raise ValueError("is not a number of seconds")  # noqa: TRY004  one kind of fault for all readers
     try:
         seconds = float(value)
     except ValueError:
@@ -213,6 +211,8 @@ def read_selection(path: Path) -> dict[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as fault:
         raise SettingsError(f"cannot be read: {fault}", at=str(path)) from None
+    import json
+
     try:
         found = json.loads(text)
     except ValueError:
@@ -226,6 +226,9 @@ def read_selection(path: Path) -> dict[str, str]:
 
 def write_selection(path: Path, *, operator: str, account: str | None) -> None:
     """Keep the default operator and account; the file is replaced whole or not at all."""
+    import json
+    import secrets
+
     selection = {"operator": operator} | ({"account": account} if account else {})
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:

@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from issuer.authority.finding import the_account, the_operator, the_user
-from issuer.authority.signing import head
 from issuer.claims.account import AccountClaims, Scope, signing_key
 from issuer.claims.fields import EVERYONE
 from issuer.claims.operator import OperatorClaims
-from issuer.claims.user import UserClaims
 from issuer.claims.wire import to_plain
 from issuer.errors import NotFound
 from issuer.keys.nkeys import PublicKey
@@ -71,7 +69,7 @@ def only_account(unit: Unit, operator: str | None) -> str:
         NotFound: there is none, or several.
     """
     row = the_operator(unit, operator)
-    authority: OperatorClaims = head(unit, "operator", row.id).claims
+    authority: OperatorClaims = _head(unit, "operator", row.id)[1]
     system = authority.nats.system_account
     found: list[Account] = []
     for account in hierarchy.accounts(unit, row.id):
@@ -119,7 +117,7 @@ def describe_user(unit: Unit, asked: Named) -> Description:
     account = the_account(unit, operator, asked.account or only_account(unit, asked.operator))
     row = the_user(unit, account, asked.user or "")
     version, claims = _head(unit, "user", row.id)
-    owner: AccountClaims = head(unit, "account", account.id).claims
+    owner: AccountClaims = _head(unit, "account", account.id)[1]
     return Description(
         "user",
         row.name,
@@ -151,7 +149,7 @@ def operator_rows(unit: Unit, _: None = None) -> list[dict[str, Any]]:
 
 def account_rows(unit: Unit, operator: str | None) -> list[dict[str, Any]]:
     owner = the_operator(unit, operator)
-    authority: OperatorClaims = head(unit, "operator", owner.id).claims
+    authority: OperatorClaims = _head(unit, "operator", owner.id)[1]
     rows = []
     for row in hierarchy.accounts(unit, owner.id):
         version = hierarchy.head_token(unit, "account", row.id)
@@ -205,11 +203,11 @@ def key_rows(unit: Unit, _: None = None) -> Iterator[dict[str, Any]]:
     mentioned: dict[str, tuple[str, str]] = {}
     for operator in hierarchy.operators(unit):
         owners[operator.id] = (operator.name, operator.public)
-        authority: OperatorClaims = head(unit, "operator", operator.id).claims
+        authority: OperatorClaims = _head(unit, "operator", operator.id)[1]
         mentioned.update(dict.fromkeys(authority.nats.signing_keys, owners[operator.id]))
         for account in hierarchy.accounts(unit, operator.id):
             owners[account.id] = (account.name, account.public)
-            claims: AccountClaims = head(unit, "account", account.id).claims
+            claims: AccountClaims = _head(unit, "account", account.id)[1]
             for entry in claims.nats.signing_keys:
                 mentioned[signing_key(entry)] = owners[account.id]
                 if isinstance(entry, Scope):
@@ -286,7 +284,6 @@ def operators_of(unit: Unit, operator: str | None) -> list[Operator]:
 __all__ = [
     "Description",
     "Named",
-    "UserClaims",
     "UserPage",
     "account_rows",
     "describe_account",

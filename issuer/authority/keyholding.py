@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from issuer.audit.catalogue import EventCode
+from issuer.audit.log import Detail
 from issuer.authority.desk import Turn
 from issuer.authority.signing import head
 from issuer.claims.account import AccountClaims
@@ -58,7 +59,7 @@ def take_seeds(turn: Turn, act: TakeSeeds) -> list[Taken]:
         purpose = _LOOSE if row_id is None else "curve" if seed.role is Role.CURVE else "signing"
         # A key whose row is there keeps that row's purpose and owner.
         turn.keyring.store(turn.unit, seed, purpose=purpose, owner_id=row_id, now=turn.now)
-        detail = {"purpose": purpose, "role": str(seed.role), "source": act.source}
+        detail: Detail = {"purpose": purpose, "role": str(seed.role), "source": act.source}
         turn.record(EventCode.KEY_ADDED, seed.public, detail=detail)
     return taken
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from issuer import __version__
 from issuer.audit.catalogue import EventCode
-from issuer.audit.log import Event, append
+from issuer.audit.log import Detail, Event, append
 from issuer.authority.desk import Actor, Authority, Clock
 from issuer.custody.keyring import Keyring, open_keyring
 from issuer.custody.master import (
@@ -25,7 +25,7 @@ Ask = Callable[[], str]
 
 _FROM_ENVIRONMENT: Final = "environment"
 _FROM_FILE: Final = "file"
-_FROM_PASSPHRASE: Final = "passphrase"
+_ASKED: Final = "asked"
 
 
 def open_authority(
@@ -110,9 +110,9 @@ def _found_custody(
     master, source = _new_master_key(settings, environment, choose, salt)
     with database.writing() as unit:
         keyring = open_keyring(unit, master, now=now, salt=salt)
-        created = {"version": __version__, "revision": HEAD_REVISION}
+        created: Detail = {"version": __version__, "revision": HEAD_REVISION}
         append(unit, Event(code=EventCode.STORE_CREATED, actor=str(actor), detail=created), now)
-        held = {"source": source, "key_id": master.key_id}
+        held: Detail = {"source": source, "key_id": master.key_id}
         append(unit, Event(code=EventCode.CUSTODY_CREATED, actor=str(actor), detail=held), now)
     return keyring
 
@@ -123,7 +123,7 @@ def _new_master_key(
     if environment.get(MASTER_KEY_VARIABLE):
         return load_master_key(environment=environment[MASTER_KEY_VARIABLE]), _FROM_ENVIRONMENT
     if choose is not None:
-        return derive_master_key(choose(), salt), _FROM_PASSPHRASE
+        return derive_master_key(choose(), salt), _ASKED
     if settings.master_key_file.exists():
         return load_master_key(file=settings.master_key_file), _FROM_FILE
     return create_master_key_file(settings.master_key_file), _FROM_FILE

@@ -167,6 +167,9 @@ def remove_import(turn: Turn, act: RemoveImport) -> Outcome:
     if not gone:
         raise NotFound(f"account {row.name!r} does not import {act.subject!r}", at="subject")
     if len(gone) > 1:
+        # Where one import's subject here is another's there, the name here is meant.
+        gone = [entry for entry in gone if (entry.local_subject or entry.subject) == act.subject] or gone
+    if len(gone) > 1:
         raise Refused(
             f"{len(gone)} imports of {row.name!r} fit {act.subject!r}", at="subject", hint="add --src-account"
         )

@@ -19,7 +19,7 @@ _MOST: Final = 200
 @verb()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.option("--no-descriptions", is_flag=True, hidden=True)
-def completion(workspace: Workspace, *, shell: str, no_descriptions: bool) -> None:
+def completion(workspace: Workspace, *, shell: str, **_ignored: bool) -> None:
     """Print the completion of a shell. For bash: source <(accredit completion bash)."""
     from click.shell_completion import get_completion_class
 

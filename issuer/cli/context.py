@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from issuer.authority.inspecting import Named, describe_account, describe_operator
 from issuer.cli.options import verb
 from issuer.cli.workspace import Workspace
 
@@ -51,12 +50,16 @@ def select_account(workspace: Workspace, *, name: str) -> None:
 
 
 def _select_operator(workspace: Workspace, name: str) -> str:
+    from issuer.authority.inspecting import Named, describe_operator
+
     found = workspace.ask(describe_operator, Named(name)).name
     workspace.select(operator=found)
     return found
 
 
 def _select_account(workspace: Workspace, name: str) -> tuple[str, str]:
+    from issuer.authority.inspecting import Named, describe_account, describe_operator
+
     operator = workspace.ask(describe_operator, Named(workspace.operator)).name
     account = workspace.ask(describe_account, Named(operator, name)).name
     workspace.select(operator=operator, account=account)

@@ -9,7 +9,6 @@ import click
 
 from issuer.authority.inspecting import Description, Named, describe_account, describe_operator, describe_user
 from issuer.claims.wire import to_plain
-from issuer.cli.facts import draw
 from issuer.cli.files import read_text, write_output
 from issuer.cli.options import account_option, name_argument, verb
 from issuer.cli.workspace import Workspace
@@ -85,6 +84,8 @@ def _show(workspace: Workspace, found: Description, values: dict[str, Any]) -> N
     elif workspace.screen.as_json or output:
         text = json.dumps(to_plain(found.claims), indent=1, sort_keys=True, ensure_ascii=False)
     else:
+        from issuer.cli.facts import draw
+
         draw(workspace.screen, found, workspace.now)
         return
     if output:

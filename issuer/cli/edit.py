@@ -194,7 +194,7 @@ def _tier(number: int | None) -> str | None:
 @click.argument("source", metavar="FROM")
 @click.argument("name", metavar="TO")
 @click.option("--OK", is_flag=True, hidden=True)
-def rename_account(workspace: Workspace, *, source: str, name: str, ok: bool) -> None:
+def rename_account(workspace: Workspace, *, source: str, name: str, **_ignored: bool) -> None:
     """Give an account another name; its key, users and subjects stay."""
     outcome = workspace.perform(rename, RenameAccount(source, name, workspace.operator))
     if workspace.settings.account == source and workspace.settings.source("account") == "select":

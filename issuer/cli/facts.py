@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from issuer.authority.inspecting import Description
-from issuer.claims.account import AccountClaims, JetStreamLimits, Scope, signing_key
+from issuer.claims.account import AccountClaims, Export, JetStreamLimits, Scope, signing_key
 from issuer.claims.exchange import ActivationClaims
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
@@ -172,7 +172,7 @@ def _shared(screen: Screen, claims: AccountClaims, names: dict[str, str]) -> Non
             ("Export", "Kind", "Subject", "Public", "Revoked", "Latency", "Trace"),
             [
                 (one.name, one.type, one.subject, not one.token_req, len(one.revocations),
-                 f"{one.service_latency.results} ({one.service_latency.sampling})" if one.service_latency else "",
+                 _latency(one),
                  one.allow_trace)
                 for one in body.exports
             ],
@@ -195,6 +195,11 @@ def _shared(screen: Screen, claims: AccountClaims, names: dict[str, str]) -> Non
             for entry in entries
         ]
         screen.table(("From", "To", "Weight", "Cluster"), rows, title="Mappings")
+
+
+def _latency(export: Export) -> str:
+    latency = export.service_latency
+    return f"{latency.results} ({latency.sampling})" if latency else ""
 
 
 def _scope(screen: Screen, scope: Scope) -> None:

@@ -63,8 +63,8 @@ def list_keys(workspace: Workspace, *, show_seeds: bool, **values: Any) -> None:
     workspace.screen.table(
         ("Entity", "Kind", "Key", "Signing", "Seed here", *(("Seed",) if show_seeds else ())),
         [
-            (row["name"] + (f" (role {row['role']})" if row["role"] else ""), row["expected_kind"], row["pub"],
-             row["signing"], row["stored"], *((row["seed"],) if show_seeds else ()))
+            (row["name"] + (f" (role {row['role']})" if row["role"] else ""), row["expected_kind"],
+             row["pub"], row["signing"], row["stored"], *((row["seed"],) if show_seeds else ()))
             for row in rows
         ],
     )  # fmt: skip

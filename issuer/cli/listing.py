@@ -50,8 +50,8 @@ def accounts(workspace: Workspace, *, operator_named: str | None) -> None:
     workspace.screen.table(
         ("", "Name", "Public key", "Users", "Expires", ""),
         [
-            ("*" if row["name"] == selected else "", row["name"], row["public_key"], row["users"], _until(row),
-             "system" if row["system"] else "")
+            ("*" if row["name"] == selected else "", row["name"], row["public_key"], row["users"],
+             _until(row), "system" if row["system"] else "")
             for row in rows
         ],
     )  # fmt: skip

@@ -228,7 +228,7 @@ def load(target: str, name: str) -> click.Command:
 
 def program() -> LazyGroup:
     """The whole command."""
-    from issuer.cli.options import GLOBAL, print_version
+    from issuer.cli.flags import global_options, print_version
 
     group = LazyGroup(
         NAME,
@@ -238,7 +238,7 @@ def program() -> LazyGroup:
         epilog=_EPILOG,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         params=[
-            *GLOBAL(),
+            *global_options(),
             click.Option(["-v", "--version"], is_flag=True, expose_value=False, is_eager=True,
                          callback=print_version, help="print the version"),
         ],
@@ -248,7 +248,7 @@ def program() -> LazyGroup:
     return group
 
 
-def _nothing(**flags: Any) -> None:
+def _nothing(**_flags: Any) -> None:
     return None
 
 
@@ -266,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = program().main(arguments, prog_name=NAME, standalone_mode=False, obj=run)
         sys.stdout.flush()
-    except BaseException as fault:
+    except BaseException as fault:  # noqa: BLE001  what it is decides how the run ends
         if os.environ.get("ACCREDIT_DEBUG") and isinstance(fault, Exception):
             import traceback
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from issuer.cli.flags import GLOBAL_NAMES, global_options
 from issuer.cli.output import Screen
 from issuer.cli.workspace import Workspace
 
@@ -20,37 +21,6 @@ _TRUE: Final = frozenset({"true", "t", "1"})
 _FALSE: Final = frozenset({"false", "f", "0"})
 _ON_BY_ITSELF: Final = {"--allow-pub-response": "1", "--max-responses": "1"}
 _DEFAULT_RESPONSES: Final = 1
-
-
-def global_options() -> list[click.Option]:
-    """Options every verb takes, before its name or after."""
-    return [
-        click.Option(["-J", "--json", "as_json"], is_flag=True, default=None, help="data as JSON"),
-        click.Option(["-q", "--quiet"], is_flag=True, default=None, help="no words but errors"),
-        click.Option(["--operator", "operator"], metavar="NAME", help="operator, if not the selected one"),
-        click.Option(["--reason"], metavar="TEXT", help="why, for the audit log"),
-        click.Option(
-            ["-K", "--private-key", "signer"], metavar="KEY", help="sign with this key, seed file or role"
-        ),
-        click.Option(["-H", "--data-dir", "--all-dirs", "data_dir"], metavar="DIR", help="data folder"),
-        click.Option(["--database"], metavar="URL", help="database, if not in the data folder"),
-        click.Option(["--config", "config_file"], metavar="FILE", help="configuration file"),
-        click.Option(["-i", "--interactive"], is_flag=True, default=None, hidden=True),
-        click.Option(["--keystore-dir"], hidden=True),
-        click.Option(["--config-dir"], hidden=True),
-    ]
-
-
-GLOBAL: Final = global_options
-_GLOBAL_NAMES: Final = tuple(str(option.name) for option in global_options())
-
-
-def print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
-    if value:
-        from issuer import __version__
-
-        click.echo(f"accredit {__version__}")
-        ctx.exit()
 
 
 class Verb(click.Command):
@@ -69,7 +39,7 @@ class Verb(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         flags = dict(ctx.find_root().params) if ctx.parent else {}
-        for name in _GLOBAL_NAMES:
+        for name in GLOBAL_NAMES:
             own = ctx.params.pop(name, None)
             if own is not None:
                 flags[name] = own

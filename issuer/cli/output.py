@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -50,10 +49,14 @@ class Screen:
 
     def document(self, value: Any) -> None:
         """One JSON document."""
+        import json
+
         click.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
     def stream(self, items: Iterable[Any]) -> None:
         """A JSON list of any length, an item at a time."""
+        import json
+
         separator = "[\n "
         for item in items:
             text = json.dumps(item, ensure_ascii=False, default=str)
@@ -95,6 +98,8 @@ class Screen:
     def error(self, code: str, message: str, *, at: str | None, hint: str | None, exit_code: int) -> None:
         """The one error of a run; quiet or not."""
         if self.as_json:
+            import json
+
             fault = {"code": code, "message": message, "at": at, "hint": hint, "exit_code": exit_code}
             click.echo(json.dumps({"error": fault}, ensure_ascii=False), err=True)
             return

@@ -14,7 +14,8 @@ from issuer.cli.main import FINDINGS, OK
 from issuer.cli.options import account_option, force_option, verb
 from issuer.cli.servers import connector, operator_and_urls, server_options, take_server_flags
 from issuer.cli.workspace import Workspace
-from issuer.delivery.ledger import DeliveryReport
+from issuer.delivery.ledger import DELETE, DeliveryReport
+from issuer.delivery.progress import Standing, State
 from issuer.delivery.pusher import Pusher
 from issuer.store.unit import Unit
 from issuer.tokens.signer import Signer
@@ -79,7 +80,7 @@ def _show(workspace: Workspace, reports: list[DeliveryReport]) -> None:
     screen.table(
         ("Account", "Version", "Server", "State", "Its words"),
         [
-            (report.head.name, report.head.version, server, str(standing.state), standing.words)
+            (report.head.name, report.head.version, server, _state(report, standing), standing.words)
             for report in reports
             for server, standing in sorted(report.servers.items())
         ],
@@ -91,6 +92,12 @@ def _show(workspace: Workspace, reports: list[DeliveryReport]) -> None:
             screen.warn(f"{report.head.name}: a revoked user is still connected to {connection.server}")
     settled = sum(1 for report in reports if report.settled)
     screen.say(f"{settled} of {len(reports)} in force on every server")
+
+
+def _state(report: DeliveryReport, standing: Standing) -> str:
+    """For a deletion, in force means that the server has let go of the account."""
+    gone = report.head.action == DELETE and standing.state is State.IN_FORCE
+    return "gone" if gone else str(standing.state)
 
 
 def _plain(report: DeliveryReport) -> dict[str, Any]:

@@ -34,10 +34,7 @@ def moment(text: str, now: int, *, at: str) -> int:
     if text in {"", "0"}:
         return 0
     found = _RELATIVE.fullmatch(text)
-    if found:
-        second = _shifted(now, int(found[1]), found[2])
-    else:
-        second = _absolute(text, at)
+    second = _shifted(now, int(found[1]), found[2]) if found else _absolute(text, at)
     if not 0 < second <= _MAX_SECOND:
         raise QuantityError(f"{text!r} lies outside the years a token can hold", at=at)
     return second
@@ -59,7 +56,7 @@ def size(text: str, *, at: str) -> int:
             f"{text!r} is not a size", at=at, hint="a number, with k m g t or kib mib gib tib"
         )
     base = 1024 if found[4] else 1000
-    value = int(found[2]) * base ** _STEPS[found[3].lower()]
+    value: int = int(found[2]) * base ** _STEPS[found[3].lower()]
     value = -value if found[1] else value
     if not -1 <= value < 2**63:
         raise QuantityError(f"{text!r} is not a size a token can hold", at=at)
@@ -116,7 +113,7 @@ def _absolute(text: str, at: str) -> int:
     try:
         if _DAY.fullmatch(text):
             return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
-        found = datetime.fromisoformat(text.removesuffix(" UTC").replace("Z", "+00:00"))
+        found = datetime.fromisoformat(text.removesuffix(" UTC"))
     except ValueError:
         raise QuantityError(
             f"{text!r} is not a time", at=at, hint="0 for never, 2026-12-31, or 10m 4h 3d 2w 1M 1y from now"

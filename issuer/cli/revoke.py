@@ -172,7 +172,8 @@ def list_activations(workspace: Workspace, *, account: str | None, **values: Any
         raise NotFound(f"account {found.name!r} does not export {values['subject']!r}", at="--subject")
     if workspace.screen.as_json:
         workspace.screen.document([
-            {"subject": export.subject, "kind": export.type, "name": found.names.get(key), "public_key": key, "at": at}
+            {"subject": export.subject, "kind": export.type, "name": found.names.get(key),
+             "public_key": key, "at": at}
             for export, key, at in rows
         ])  # fmt: skip
         return

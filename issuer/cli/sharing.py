@@ -195,7 +195,7 @@ def delete_mapping(
     _done(workspace, "deleted mapping", source, workspace.perform(mappings.remove_mapping, act))
 
 
-def _kind(service: bool | None) -> Literal["stream", "service"] | None:
+def _kind(service: bool | None) -> Literal["stream", "service"] | None:  # noqa: FBT001
     return None if service is None else "service" if service else "stream"
 
 
