@@ -91,8 +91,8 @@ class Ledger(Protocol):
 
     def claim(self, now: int, limit: int) -> list[Work]: ...
 
-    def hurry(self, now: int) -> None:
-        """Make everything that waits due now."""
+    def hurry(self, now: int, servers: Mapping[str, str]) -> None:
+        """Make due now what waits for these servers (ids by name), but for what they refused in this life."""
         ...
 
     def works(self, accounts: Collection[str] | None) -> list[Work]:
@@ -164,10 +164,13 @@ class StoreLedger:
                     found.append(_work(unit, account, due_row))
         return found
 
-    def hurry(self, now: int) -> None:
+    def hurry(self, now: int, servers: Mapping[str, str]) -> None:
         with self._database.noting() as unit:
             for due in outbox.pending(unit):
-                if due.due_at > now and due.claimed_by is None:
+                if due.due_at <= now or due.claimed_by is not None:
+                    continue
+                rows = {row.server: row for row in outbox.deliveries(unit, due.account_id)}
+                if any(_waits(rows.get(name), server_id) for name, server_id in servers.items()):
                     outbox.postpone(unit, due, now, due.last_words)
 
     def works(self, accounts: Collection[str] | None) -> list[Work]:
@@ -270,6 +273,12 @@ def _work(unit: Unit, account: Account, due: Due | None) -> Work:
         for row in rows
     }
     return Work(head, Progress(standings), due, last_iat, previous)
+
+
+def _waits(row: Delivery | None, server_id: str) -> bool:
+    if row is None or row.server_id != server_id:
+        return True
+    return State(row.state) not in {*PROVED, State.REFUSED}
 
 
 def _is_current(unit: Unit, head: Head) -> bool:

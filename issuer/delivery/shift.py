@@ -367,8 +367,9 @@ class Shift:
         """Compare every account with what the servers have; deliver again where it differs."""
         await asyncio.sleep(self._pace.gather)
         await self._refresh()
-        if arrived:
-            await self._means.io(self._ledger.hurry, self._clock())
+        came = {s.name: s.id for s in self._roster.present.values() if s.id in arrived}
+        if came:
+            await self._means.io(self._ledger.hurry, self._clock(), came)
             self._means.woken.set()
         gone = await self._means.io(self._ledger.gone)
         lists = await fleet.listed(self._system, self._roster.newer())

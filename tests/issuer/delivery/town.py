@@ -32,7 +32,7 @@ def real_clock() -> int:
 
 
 class Town:
-    """The store and the keys; a change signs, stores, enqueues and writes its event, as the authority does."""
+    """The store and the keys; a change signs, stores, enqueues, writes its event, as the authority does."""
 
     def __init__(self, url: str, clock: Callable[[], int] = real_clock) -> None:
         self.database = Database.open(url, create=True)
@@ -119,9 +119,10 @@ class Town:
         with self.database.reading() as unit:
             return {d.server: d.state for d in outbox.deliveries(unit, self.row(unit, name).id)}
 
-    def events(self) -> list[str]:
+    def events(self, name: str | None = None) -> list[str]:
+        """The codes of all events, or of those about one account."""
         with self.database.reading() as unit:
-            return [entry.body.code for entry in read(unit)]
+            return [entry.body.code for entry in read(unit, target=self.public(name) if name else None)]
 
     def config(self, kind: str = "full", accounts: tuple[str, ...] = (), **resolver: Any) -> str:
         """A server's configuration: `kind` is full, cache or memory."""
