@@ -7,6 +7,7 @@ batch and written in bulk; nothing is held beyond it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
@@ -29,7 +30,8 @@ from issuer.store import bulk, hierarchy
 from issuer.tokens.envelope import encode, token_hash
 from issuer.tokens.signer import Signer
 
-BATCH: Final = 1000
+# A commit waits for the disk, so many users share one; what an interruption undoes is one batch.
+BATCH: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class IssueUsers:
     tags: tuple[str, ...] = ()
     validity: Validity = NO_VALIDITY
     with_creds: bool = False
+    # Made beforehand, one for each name; else they are made on the way.
+    seeds: tuple[Seed, ...] = ()
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -72,11 +76,11 @@ def issue_users(turn: Turn, act: IssueUsers) -> list[Issued]:
     events: list[Event] = []
     issued: list[Issued] = []
     actor = str(turn.actor)
-    for row_id, text in zip(ids, act.names, strict=True):
+    seeds = act.seeds or make_seeds(len(act.names))
+    for row_id, text, seed in zip(ids, act.names, seeds, strict=True):
         name = checked_name(text, "user")
         if scope is not None:
             check_template_values(name, tags, scope.template)
-        seed = Seed.generate(Role.USER)
         claims = msgspec.structs.replace(template, sub=seed.public, name=name)
         signed = encode(claims, signer, now=issued_at)
         digest = token_hash(signed.token)
@@ -130,11 +134,24 @@ def issue_many(
     """Issue users for any number of names, a batch at a time; what was yielded is committed."""
     source = iter(names)
     done = 0
-    while batch := tuple(islice(source, BATCH)):
-        issued = authority.perform(issue_users, replace(act, names=batch), actor, reason=reason)
-        done += len(issued)
-        progress(done)
-        yield from issued
+    # libsodium lets go of the interpreter while it works, so keys are made a batch ahead beside it.
+    with ThreadPoolExecutor(1, thread_name_prefix="keys") as ahead:
+        batch = tuple(islice(source, BATCH))
+        seeds = ahead.submit(make_seeds, len(batch))
+        while batch:
+            following = tuple(islice(source, BATCH))
+            made, seeds = seeds.result(), ahead.submit(make_seeds, len(following))
+            issued = authority.perform(
+                issue_users, replace(act, names=batch, seeds=made), actor, reason=reason
+            )
+            done += len(issued)
+            progress(done)
+            yield from issued
+            batch = following
+
+
+def make_seeds(count: int) -> tuple[Seed, ...]:
+    return tuple(Seed.generate(Role.USER) for _ in range(count))
 
 
 def _template(
