@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 import msgspec
 
@@ -15,7 +15,7 @@ from issuer.keys.nkeys import PublicKey, Role
 from issuer.subjects import Subject
 
 ShareKind = Literal["", "stream", "service"]
-SCOPE_KIND = "user_scope"
+SCOPE_KIND: Final = "user_scope"
 
 
 class JetStreamLimits(Claim, frozen=True, kw_only=True):

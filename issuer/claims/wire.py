@@ -54,20 +54,16 @@ def always(kind: type[Any]) -> Any:
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
 _EXTRA_MARK: Final = b'"\x7fextra":'
+_DELETE: Final = 0x7F
 
 
 def escape(data: bytes) -> bytes:
-    """Go's HTML-safe form: `<` `>` `&` and the two line separators as \\u escapes."""
+    """Go's HTML-safe form: `<` `>` `&` and the two line separators as escapes."""
     # Outside strings JSON has none of these, so replacing bytes is exact.
-    if b">" in data:
-        data = data.replace(b">", b"\\u003e")
-    if b"<" in data:
-        data = data.replace(b"<", b"\\u003c")
-    if b"&" in data:
-        data = data.replace(b"&", b"\\u0026")
-    if not data.isascii():
-        data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
-    return data
+    data = data.replace(b">", b"\\u003e").replace(b"<", b"\\u003c").replace(b"&", b"\\u0026")
+    if data.isascii():
+        return data
+    return data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
 
 
 def to_json(claim: Claim) -> bytes:
@@ -78,11 +74,16 @@ def to_json(claim: Claim) -> bytes:
     """
     try:
         data = _encoder.encode(claim)
-        if _EXTRA_MARK in data or claim.__wire_free__:
+        if claim.__wire_free__ or _marked(data):
             data = msgspec.json.encode(_go_numbers(to_plain(claim)))
     except UnicodeEncodeError:
         raise ClaimSyntaxError("a text holds half a surrogate pair") from None
     return escape(data)
+
+
+def _marked(data: bytes) -> bool:
+    # Asking for one byte first is many times faster than asking for the name.
+    return _DELETE in data and _EXTRA_MARK in data
 
 
 def to_plain(claim: Claim) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def _go_numbers(value: Any) -> Any:
 
 def go_float(value: float) -> str:
     """The shortest digits; an exponent only below 1e-6 and from 1e21 on."""
-    if value and not 1e-6 <= abs(value) < 1e21:  # noqa: PLR2004
+    if value and not 1e-6 <= abs(value) < 1e21:
         return repr(value).replace("e-0", "e-")
     text = format(Decimal(repr(value)), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -140,7 +141,7 @@ def from_canonical(data: bytes, kind: type[C]) -> C | None:
         return None
     # Equal bytes hold no doubled, unknown or misspelt member; and a document that names the
     # private slot itself would not have been written so.
-    if _EXTRA_MARK in data or escape(_encoder.encode(claim)) != data:
+    if _marked(data) or escape(_encoder.encode(claim)) != data:
         return None
     return claim
 
@@ -274,8 +275,8 @@ def _item_of(kind: Any) -> Any:
 
 
 def _options(kind: Any) -> tuple[Any, ...]:
-    import types  # noqa: PLC0415  only the careful way needs these two
-    import typing  # noqa: PLC0415
+    import types
+    import typing
 
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
         return typing.get_args(kind)

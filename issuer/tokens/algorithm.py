@@ -47,7 +47,7 @@ class NKeyAlgorithm(Algorithm):
         return verify(key.public, msg, sig)
 
     @staticmethod
-    def to_jwk(key_obj: Any, as_dict: bool = False) -> Any:
+    def to_jwk(key_obj: Any, as_dict: bool = False) -> Any:  # noqa: FBT001, FBT002  PyJWT's signature
         raise Defect("nkeys have no JWK form here")
 
     @staticmethod

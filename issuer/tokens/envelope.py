@@ -163,7 +163,7 @@ def decode(text: str, kind: type[Any] | None = None, *, now: int | None = None) 
         raise _too_large(len(text))
     raw = text.encode("ascii", "replace")
     chunks = raw.split(b".")
-    if len(chunks) != 3:  # noqa: PLR2004  header, payload, signature
+    if len(chunks) != 3:
         raise TokenError("expected 3 chunks")
     header, payload64, signature64 = chunks
     canonical = header == HEADER
@@ -271,13 +271,14 @@ def _foreign_algorithm(header64: bytes) -> str:
 
 def _verify_by_pyjwt(text: str, algorithm: str, issuer: PublicKey, version: int) -> bool:
     # Imported here: reading our own tokens must not cost every command PyJWT's start-up.
-    import jwt  # noqa: PLC0415
+    import jwt
 
-    from issuer.tokens.algorithm import NAME, VerifyKey, jws  # noqa: PLC0415
+    from issuer.tokens.algorithm import NAME, VerifyKey, jws
 
     spelling = algorithm or NAME
+    key: Any = VerifyKey(issuer, version)  # PyJWT's annotations know its own kinds of key only
     try:
-        jws(spelling).decode(text, VerifyKey(issuer, version), algorithms=[spelling])
+        jws(spelling).decode(text, key, algorithms=[spelling])
     except jwt.InvalidTokenError:
         return False
     return True
@@ -285,12 +286,13 @@ def _verify_by_pyjwt(text: str, algorithm: str, issuer: PublicKey, version: int)
 
 def _check_roles(claims: Envelope, issuer: PublicKey, *, at_encode: bool) -> None:
     kind: Any = type(claims)
-    if not claims.sub and (at_encode or kind.subjects):
-        raise TokenRoleError("subject is not set", at="/sub")
     if kind.issuers and role_of(issuer) not in kind.issuers:
         wanted = " ".join(role.value for role in kind.issuers)
         raise TokenRoleError(f"unable to validate expected prefixes - [{wanted}]", at="/iss")
-    if kind.subjects:
+    if not claims.sub:
+        if at_encode or kind.subjects:
+            raise TokenRoleError("subject is not set", at="/sub")
+    elif kind.subjects:
         try:
             parse_public(claims.sub, *kind.subjects, at="/sub")
         except KeyFormatError as error:
@@ -313,13 +315,13 @@ def _too_large(size: int) -> TokenTooLarge:
 
 
 def _body(claims: Any) -> Any:
-    kind, body = type(claims).kind, claims.nats
-    if isinstance(claims, GenericClaims):
+    kind, body = type(claims), claims.nats
+    if kind is GenericClaims:
         return {**body, "version": VERSION} if body else body
-    if isinstance(claims, AccountClaims):
-        body = claims.nats.sorted()
-    if body.type != kind or body.version != VERSION:
-        body = msgspec.structs.replace(body, type=kind, version=VERSION)
+    if kind is AccountClaims:
+        body = body.sorted()
+    if body.type != kind.kind or body.version != VERSION:
+        body = msgspec.structs.replace(body, type=kind.kind, version=VERSION)
     return body
 
 

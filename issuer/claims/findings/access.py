@@ -10,8 +10,8 @@ from typing import Final
 
 from issuer.claims.fields import Permission, Permissions, TimeRange
 from issuer.claims.findings.finding import Findings, error, step
-from issuer.claims.findings.quoting import quoted
 from issuer.claims.findings.subjects import subject
+from issuer.claims.quoting import quoted
 from issuer.claims.user import UserBody, UserTemplate
 
 # Go's layout 15:04:05: one digit is enough for the hour, a fraction is tolerated.
@@ -32,7 +32,7 @@ def _permission(permission: Permission, at: str, *, queue: bool) -> Findings:
 
 def _entry(entry: str, at: str, *, queue: bool) -> Findings:
     parts = entry.split(" ")
-    if len(parts) > 2:  # noqa: PLR2004  subject and queue group
+    if len(parts) > 2:
         words = f'Permission Subject "{entry}" contains too many spaces'
         yield error("permission.spaces", words, at)
         return
@@ -75,7 +75,7 @@ def times(ranges: Sequence[TimeRange], at: str) -> Findings:
 
 def is_time(text: str) -> bool:
     found = _TIME.fullmatch(text)
-    return found is not None and int(found[1]) < 24 and int(found[2]) < 60 and int(found[3]) < 60  # noqa: PLR2004
+    return found is not None and int(found[1]) < 24 and int(found[2]) < 60 and int(found[3]) < 60
 
 
 def location(name: str, at: str) -> Findings:

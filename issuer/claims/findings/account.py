@@ -20,10 +20,11 @@ from issuer.claims.fields import EVERYONE, UNLIMITED
 from issuer.claims.findings.access import permissions
 from issuer.claims.findings.finding import Findings, error, step, warning
 from issuer.claims.findings.info import info
-from issuer.claims.findings.quoting import quoted
 from issuer.claims.findings.sharing import exports, imports
-from issuer.claims.findings.subjects import has_wildcards, subject
+from issuer.claims.findings.subjects import subject
+from issuer.claims.quoting import quoted
 from issuer.keys.nkeys import Role, is_public
+from issuer.subjects import has_wildcards
 
 _WHOLE: Final = 100  # percent
 _NO_JETSTREAM: Final = JetStreamLimits()

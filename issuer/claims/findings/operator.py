@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from issuer.claims.findings.finding import Findings, error
-from issuer.claims.findings.quoting import quoted
 from issuer.claims.findings.subjects import integer
 from issuer.claims.findings.urls import UrlError, parse_url
 from issuer.claims.operator import OperatorBody, OperatorClaims
+from issuer.claims.quoting import quoted
 from issuer.keys.nkeys import Role, is_public
 
 _SERVICE_SCHEMES: Final = frozenset({"nats", "tls", "ws", "wss"})
@@ -72,7 +72,7 @@ def _version_fault(text: str) -> str:
     if not text:
         return ""
     parts = text.split(".")
-    if len(parts) != 3:  # noqa: PLR2004  major, minor, update
+    if len(parts) != 3:
         return "asserted server version must be of the form <major>.<minor>.<update>"
     for part in parts:
         if integer(part) is None:

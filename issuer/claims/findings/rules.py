@@ -17,9 +17,9 @@ from issuer.claims.findings.access import connection
 from issuer.claims.findings.account import account
 from issuer.claims.findings.finding import Finding, Findings, Level, error
 from issuer.claims.findings.operator import operator
-from issuer.claims.findings.quoting import quoted
 from issuer.claims.findings.sharing import activation_body
 from issuer.claims.operator import OperatorClaims
+from issuer.claims.quoting import quoted
 from issuer.claims.user import UserClaims
 from issuer.errors import Defect
 from issuer.keys.nkeys import Role, is_public

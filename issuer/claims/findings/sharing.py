@@ -9,10 +9,12 @@ from issuer.claims.account import Export, Import, ServiceLatency
 from issuer.claims.exchange import ActivationBody, ActivationClaims
 from issuer.claims.findings.finding import Findings, error, warning
 from issuer.claims.findings.info import info
-from issuer.claims.findings.quoting import quoted
-from issuer.claims.findings.subjects import contained, has_wildcards, renaming, subject, without_references
+from issuer.claims.findings.subjects import renaming, subject, without_references
+from issuer.claims.quoting import quoted
 from issuer.errors import AccreditError
 from issuer.keys.nkeys import Role, is_public
+from issuer.subjects import has_wildcards
+from issuer.subjects import library_contained_in as contained
 
 _RESPONSE_TYPES: Final = frozenset({"", "Singleton", "Stream", "Chunked"})
 
@@ -55,7 +57,7 @@ def _export(export: Export, at: str) -> Findings:
 
 def _latency(latency: ServiceLatency, at: str) -> Findings:
     sampling = latency.sampling
-    if isinstance(sampling, int) and sampling != 0 and not 1 <= sampling <= 100:  # noqa: PLR2004  percent
+    if isinstance(sampling, int) and sampling != 0 and not 1 <= sampling <= 100:
         words = "sampling percentage needs to be between 1-100"
         yield error("export.latency-sampling", words, at + "/sampling")
     yield from subject(latency.results, at + "/results")
@@ -82,9 +84,8 @@ def _token_position(export: Export, at: str) -> Findings:
 
 
 def _overlapping_exports(offered: Sequence[Export], at: str, *, service: bool) -> Findings:
-    group = [
-        (index, export.subject) for index, export in enumerate(offered) if (export.type == "service") is service
-    ]
+    indexed = enumerate(offered)
+    group = [(index, each.subject) for index, each in indexed if (each.type == "service") is service]
     noun = "service" if service else "stream"
     reported: set[str] = set()
     for index, outer in group:
@@ -138,8 +139,7 @@ def _import(entry: Import, importer: str, at: str) -> Findings:
             yield error("import.to", "Local Subject replaces To", at + "/to")
     if entry.share and entry.type != "service":
         words = (
-            "sharing information (for latency tracking) is only valid for services: "
-            f"{quoted(entry.subject)}"
+            f"sharing information (for latency tracking) is only valid for services: {quoted(entry.subject)}"
         )
         yield error("import.share", words, at + "/share")
     if entry.token:
@@ -148,7 +148,7 @@ def _import(entry: Import, importer: str, at: str) -> Findings:
 
 def _import_token(entry: Import, importer: str, at: str) -> Findings:
     # The one arrow from claims up to tokens, because an import carries a whole token inside.
-    from issuer.tokens.envelope import decode  # noqa: PLC0415
+    from issuer.tokens.envelope import decode
 
     name, pointer = quoted(entry.subject), at + "/token"
     try:

@@ -1,8 +1,4 @@
-"""What the reference library says about subjects (claims spec §4.8, §4.6).
-
-NOTE: these relations reproduce the library so that findings agree with it, oddities included
-(`>` counts as contained in `*`). Nothing that decides about access may use them.
-"""
+"""What the reference library says about subjects, its oddities included (claims spec §4.8, §4.6)."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import re
 from typing import Final
 
 from issuer.claims.findings.finding import Findings, error
-from issuer.claims.findings.quoting import quoted
+from issuer.claims.quoting import quoted
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+")
 
@@ -27,30 +23,13 @@ def subject(text: str, at: str) -> Findings:
         yield error("subject.double-dot", f"subject {quoted(text)} cannot contain consecutive `.`", at)
 
 
-def has_wildcards(text: str) -> bool:
-    return text in {"*", ">"} or text.endswith((".>", ".*")) or text.startswith("*.") or ".*." in text
-
-
-def contained(inner: str, outer: str) -> bool:
-    """Whether every token of `inner` is covered by `outer`, as the library sees it."""
-    ours, theirs = inner.split("."), outer.split(".")
-    if len(ours) < len(theirs) or (len(ours) > len(theirs) and theirs[-1] != ">"):
-        return False
-    for index, token in enumerate(theirs):
-        if token == ">" and index == len(theirs) - 1:
-            return True
-        if token not in {"*", ours[index]}:
-            return False
-    return True
-
-
 def integer(text: str) -> int | None:
     """A decimal integer as Go's `Atoi` reads one."""
     if not _NUMBER.fullmatch(text):
         return None
     # Longer than any int64, leading zeros aside: no need to compute it.
     digits = text.lstrip("+-").lstrip("0")
-    if len(digits) > 19:  # noqa: PLR2004  digits of the largest int64
+    if len(digits) > 19:
         return None
     value = int(text)
     return value if -(2**63) <= value < 2**63 else None
@@ -83,9 +62,7 @@ def renaming(text: str, source: str, at: str) -> Findings:
         if token == "*":  # noqa: S105  a wildcard, not a secret
             references += 1
         elif number is not None and number > wildcards:
-            words = (
-                f"Reference ${number} in {quoted(text)} reference * in {quoted(source)} that do not exist"
-            )
+            words = f"Reference ${number} in {quoted(text)} reference * in {quoted(source)} that do not exist"
             yield error("import.renaming-reference", words, at)
         elif number is not None:
             references += 1

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from issuer.claims.findings.quoting import quoted
+from issuer.claims.quoting import quoted
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -138,7 +138,7 @@ def _check_host(text: str) -> None:
         if text[place] == "%":
             found = _ESCAPE.match(text, place)
             # In a host, escapes are for bytes outside ASCII only.
-            if not found or (int(found[1], 16) < 0x80 and found[1] != "25"):  # noqa: PLR2004
+            if not found or (int(found[1], 16) < 0x80 and found[1] != "25"):
                 raise UrlError(f"invalid URL escape {quoted(text[place : place + 3])}")
             place += 3
         elif _HOST.match(text, place):

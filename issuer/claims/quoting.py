@@ -33,6 +33,6 @@ def _character(character: str) -> str:
     if character.isprintable():
         return character
     point = ord(character)
-    if point < 0x80:  # noqa: PLR2004  ASCII
+    if point < 0x80:
         return f"\\x{point:02x}"
-    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"  # noqa: PLR2004  end of the BMP
+    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"
