@@ -126,7 +126,7 @@ def with_limits(body: L, change: LimitChange) -> L:
     for window in (*body.times, *change.add_times):
         # A claim has no hash, as it may hold unknown members.
         times.setdefault(f"{window.start}-{window.end}", window)
-    fields["times"] = tuple(window for text, window in times.items() if text not in gone)
+    fields["times"] = tuple(window for text, window in times.items() if text not in gone and window.start not in gone)
     fields["allowed_connection_types"] = _merged(
         body.allowed_connection_types,
         tuple(map(connection_type, change.add_connection_types)),

@@ -31,7 +31,7 @@ _KINDS: Final[dict[str, Resolver]] = {
 @click.option("--nats-resolver-cache", is_flag=True, help="servers keep some, and ask the others")
 @click.option("--url-resolver", metavar="URL", help="servers ask this URL: accredit serve answers")
 @click.option("--sys-account", metavar="NAME", help="the system account, if the operator names none")
-@click.option("--config-file", metavar="FILE", help="as -o")
+@click.option("--config-file", "target", metavar="FILE", help="as -o")
 @click.option("--server-name", default="", metavar="NAME", help="name of the server")
 @click.option("--listen", "port", type=click.IntRange(-1, 65535), metavar="PORT", help="client port")
 @click.option("--host", default="", metavar="ADDRESS", help="address to listen on")
@@ -62,7 +62,7 @@ def config(workspace: Workspace, **values: Any) -> None:
         },
     )  # fmt: skip
     text = render(workspace.ask(_content, asked), options)
-    path = put(workspace, text, values["output_file"] or values["config_file"], force=values["force"])
+    path = put(workspace, text, values["output_file"] or values["target"], force=values["force"])
     workspace.finish({"path": path, "config": text})
 
 

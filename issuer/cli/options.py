@@ -29,6 +29,9 @@ class Verb(click.Command):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         taken = {text for param in self.params for text in (*param.opts, *param.secondary_opts)}
+        doubled = {param.name for param in self.params} & set(GLOBAL_NAMES)
+        if doubled:
+            raise TypeError(f"{self.name}: {doubled} are names of every verb's options")
         for option in global_options():
             option.opts = [text for text in option.opts if text not in taken]
             if option.opts:

@@ -8,12 +8,12 @@ from typing import Final
 
 from issuer.errors import PeerError
 
-_RELATIVE: Final = re.compile(r"(-?\d{1,9})([mhdwMy])")
+_RELATIVE: Final = re.compile(r"(-?[0-9]{1,9})([mhdwMy])")
 _SECONDS: Final = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_SIZE: Final = re.compile(r"(-?)(\d{1,18})\s*([kmgtp]?)(i?)b?", re.IGNORECASE)
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_SIZE: Final = re.compile(r"(-?)([0-9]{1,18})\s*([kmgtp]?)(i?)b?", re.IGNORECASE)
 _STEPS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-_SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
+_SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h|d)")
 _NANOSECONDS: Final = {
     "ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
     "d": 86400 * 10**9,
@@ -43,7 +43,7 @@ def moment(text: str, now: int, *, at: str) -> int:
 def stamp(text: str, now: int, *, at: str) -> int:
     """As `moment`, and a number is unix seconds; 0 is now (`revocations --at`)."""
     text = text.strip()
-    if text.isdecimal() and len(text) <= len(str(_MAX_SECOND)):
+    if text.isascii() and text.isdecimal() and len(text) <= len(str(_MAX_SECOND)):
         return int(text) or now
     return moment(text, now, at=at)
 
