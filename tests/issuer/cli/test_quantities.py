@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -50,7 +52,7 @@ def test_a_month_after_the_31st_runs_over_as_in_go() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["3", "d", "3x", "2030-13-01", "tomorrow", "1.5d", "9999999y", "-9999y", "３d", "1970-01-01"]
+    "text", ["3", "d", "3x", "2030-13-01", "tomorrow", "1.5d", "9999999y", "-9999y", "\uff13d", "1970-01-01"]
 )
 def test_what_is_no_time_is_said_with_its_flag(text: str) -> None:
     with pytest.raises(QuantityError) as caught:
@@ -108,9 +110,12 @@ def test_how_far_away_a_time_is() -> None:
 
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused_with_an_error_of_ours(text: str) -> None:
-    for read in (lambda: moment(text, NOW, at="x"), lambda: size(text, at="x"), lambda: nanoseconds(text, at="x"),
-                 lambda: stamp(text, NOW, at="x")):  # fmt: skip
-        try:
-            assert read() < 2**63
-        except AccreditError as fault:
-            assert fault.at == "x"
+    readers = (
+        partial(moment, text, NOW),
+        partial(stamp, text, NOW),
+        partial(size, text),
+        partial(nanoseconds, text),
+    )
+    for read in readers:
+        with suppress(AccreditError):
+            assert read(at="x") < 2**63

@@ -83,9 +83,11 @@ def test_a_user_gets_its_creds(acme: Run, data_dir: Path) -> None:
 
 def test_permissions_as_nsc_takes_them(acme: Run) -> None:
     ran = acme(
-        "add", "user", "bob", "--allow-pub", "orders.>,foo", "--allow-sub", "q workers", "--allow-pubsub", "both",
+        "add", "user", "bob",
+        "--allow-pub", "orders.>,foo", "--allow-sub", "q workers", "--allow-pubsub", "both",
         "--deny-pub", "secret", "--deny-pubsub", "no", "--allow-pub-response", "--response-ttl", "5s",
-        "--source-network", "10.0.0.0/8", "--bearer", "--no-creds", "--subs", "7", "--data", "1k", "--payload", "1kib",
+        "--source-network", "10.0.0.0/8", "--bearer", "--no-creds",
+        "--subs", "7", "--data", "1k", "--payload", "1kib",
         "--conn-type", "mqtt,websocket", "--time", "08:00:00-17:00:00", "--locale", "Europe/Berlin",
     )  # fmt: skip
     assert ran.code == 0, ran.err
@@ -242,8 +244,9 @@ def test_a_token_that_was_tampered_with_is_malformed(acme: Run) -> None:
 
 
 def test_limits_of_an_account(acme: Run) -> None:
-    assert acme("edit", "account", "--conns", "5", "--data", "2g", "--js-enable", "0", "--js-disk-storage", "1gib",
-                "--wildcard-exports=false", "--disallow-bearer", "--description", "what for").code == 0  # fmt: skip
+    assert acme("edit", "account", "--conns", "5", "--data", "2g", "--js-enable", "0",
+                "--js-disk-storage", "1gib", "--wildcard-exports=false", "--disallow-bearer",
+                "--description", "what for").code == 0  # fmt: skip
     limits = claims(acme, "account")["nats"]["limits"]
     assert (limits["conn"], limits["data"], limits["disk_storage"]) == (5, 2_000_000_000, 1024**3)
     assert limits["mem_storage"] == limits["streams"] == -1
@@ -532,7 +535,8 @@ def test_expirations_have_the_shape_of_nsc(acme: Run) -> None:
     found = acme("expirations", "--json").json
     assert set(found) == {"expiration_threshold", "report"}
     assert found["report"][0] | {"when": "", "expiry": 0, "expiration_date": "", "id": ""} == {
-        "kind": "user", "resource": "acme/ACCT/soon", "id": "", "when": "", "expiry": 0, "expiration_date": "",
+        "kind": "user", "resource": "acme/ACCT/soon", "id": "", "when": "", "expiry": 0,
+        "expiration_date": "",
         "expires_soon": True, "expired": False,
     }  # fmt: skip
     assert [one["resource"] for one in acme("expirations", "--skip", "--json").json["report"]] == [
@@ -615,7 +619,8 @@ def test_no_seed_is_ever_in_words_or_listings(acme: Run, data_dir: Path) -> None
     master = (data_dir / "master.key").read_text().strip()
     said = ""
     for arguments in (
-        ["add", "user", "bob"], ["describe", "user", "bob"], ["describe", "account"], ["list", "keys", "--json"],
+        ["add", "user", "bob"], ["describe", "user", "bob"], ["describe", "account"],
+        ["list", "keys", "--json"],
         ["edit", "account", "--sk", "generate"], ["env"], ["doctor"], ["audit", "list", "--json"], ["push"],
         ["generate", "creds", "bob", "-o", str(data_dir / "x.creds")], ["revoke", "bob"],
     ):  # fmt: skip
