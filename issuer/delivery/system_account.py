@@ -215,6 +215,12 @@ class NatsSystemAccount:
         if question.enough is not None and question.enough(question.replies):
             question.done.set()
 
+    def because(self, error: Unavailable) -> Unavailable:
+        """The same with the reason, where the library only says that no server is left."""
+        if "no servers available" not in error.message or not self._words:
+            return error
+        return Unavailable(f"no connection to the servers: {self._words}", hint=error.hint)
+
     async def note_error(self, error: Exception) -> None:
         self._words = str(error).removeprefix("nats: ")
 
@@ -241,7 +247,7 @@ class _Translated(contextlib.AbstractContextManager[None]):
 
         if isinstance(error, nats.errors.MaxPayloadError):
             raise OversizeToken("message is larger than the server takes") from None
-        if isinstance(error, nats.errors.AuthorizationError):
+        if isinstance(error, nats.errors.Error) and "authorization violation" in str(error).lower():
             raise Unavailable(
                 "the servers refuse our system account credentials",
                 hint="check that they run with this operator and its system account",
@@ -290,11 +296,14 @@ async def connect_system_account(
                     connect_timeout=_CONNECT_SECONDS,
                     # Whoever reconnects asks for fresh credentials and looks at everything again.
                     allow_reconnect=False,
+                    # Or it would knock on a closed door sixty times, two seconds apart.
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
                     inbox_prefix=INBOX,
                 )
                 await system.start()
         except Unavailable as error:
-            last = error
+            last = system.because(error)
             await system.close()
         else:
             return system
