@@ -42,9 +42,9 @@ from web.serving import delivering
 from web.wiring import Wiring
 
 CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "2000"))
-ROUNDS = 25
+ROUNDS = 60
 WARM = 3
-PAUSE = 0.15
+PAUSE = 0.5
 TARGET = 1.3
 ACTOR = Actor("bench", "bench")
 UPDATE = "$SYS.REQ.CLAIMS.UPDATE"
@@ -83,8 +83,10 @@ class Client:
 def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         own, bare = asyncio.run(_measure(Path(folder)))
-    ratio = statistics.median(own) / statistics.median(bare)
-    words = f"{statistics.median(own) * 1e3:.2f} ms beside {statistics.median(bare) * 1e3:.2f} ms"
+    # The server visits an account's clients in an order of chance and checks each one's token, so a
+    # victim is cut anywhere within that walk: the mean is what can be compared.
+    ratio = statistics.mean(own) / statistics.mean(bare)
+    words = f"{statistics.mean(own) * 1e3:.1f} ms beside {statistics.mean(bare) * 1e3:.1f} ms, means of {ROUNDS}"
     yield at_most(f"revoke to -ERR, {CONNECTIONS} connections / bare push", ratio, TARGET, words)
 
 
