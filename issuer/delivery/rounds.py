@@ -107,7 +107,7 @@ class Round:
                 head.token,
                 missing,
                 account=head.account,
-                deadline=fleet.ANSWER_SECONDS if missing <= roster.older else fleet.PING_SECONDS,
+                deadline=fleet.SLOW_SECONDS,
             )
             late = [answer for answer in late if answer.server.id in missing]
             roster.older |= {answer.server.id for answer in late}

@@ -33,6 +33,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait long for servers that will not answer."""
+    monkeypatch.setattr(questions, "SLOW_SECONDS", 0.1)
     for function in (questions.push, questions.applied, questions.listed, questions.delete):
         assert function.__kwdefaults__ is not None
         monkeypatch.setitem(function.__kwdefaults__, "deadline", 0.1)
