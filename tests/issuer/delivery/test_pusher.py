@@ -13,11 +13,10 @@ from issuer.claims.user import new_user
 from issuer.delivery import fleet as questions
 from issuer.delivery.guard import OversizeToken
 from issuer.delivery.ledger import DeliveryReport
-from issuer.delivery.lookup import answer_lookups
 from issuer.delivery.progress import State
 from issuer.delivery.pusher import Pace, Pusher
 from issuer.errors import Unavailable
-from issuer.keys.nkeys import PublicKey, Role
+from issuer.keys.nkeys import Role
 from issuer.tokens.envelope import Token
 from tests.fleet_simulator import SimulatedFleet
 from tests.issuer.delivery.town import Town, signer
@@ -488,44 +487,6 @@ def test_a_handed_over_token_leaves_before_its_row_is_claimed(town: Town) -> Non
             await asyncio.sleep(0.05)
             assert {server.pushes[-1] for server in fleet.up()} == {token}
             made.wake()
-
-    asyncio.run(story())
-
-
-def test_lookups_are_answered_from_the_store(town: Town) -> None:
-    town.add("Orders")
-    tokens = {town.public("Orders"): town.head("Orders")}
-
-    async def story() -> None:
-        fleet = three(town)
-        system = await fleet.connect()
-        await answer_lookups(system, lambda account: tokens.get(PublicKey(account)), who="here")
-        for account in (town.public("Orders"), signer(Role.ACCOUNT).public, "nonsense"):
-            for inbox in ("_INBOX.server.1", "_INBOX_accredit.1.2", ""):
-                await system.hear(f"$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP", b"", reply=inbox)
-        payloads = [(reply.payload.decode(), reply.subject, reply.ours) for reply in system.published]
-        token = town.head("Orders")
-        assert payloads == [
-            (token, "_INBOX.server.1", ""),
-            (token, "_INBOX_accredit.1.2", "here"),
-            ("", "_INBOX.server.1", ""),
-            ("", "_INBOX_accredit.1.2", "here"),
-        ]
-
-    asyncio.run(story())
-
-
-def test_a_lookup_the_store_cannot_answer_is_left_to_others(town: Town) -> None:
-    def broken(account: str) -> str | None:
-        raise Unavailable("database is gone")
-
-    async def story() -> None:
-        system = await three(town).connect()
-        await answer_lookups(system, broken)
-        await system.hear(
-            f"$SYS.REQ.ACCOUNT.{signer(Role.ACCOUNT).public}.CLAIMS.LOOKUP", b"", reply="_INBOX.x"
-        )
-        assert system.published == []
 
     asyncio.run(story())
 
