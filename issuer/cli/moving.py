@@ -1,54 +1,67 @@
-"""`accredit import nsc|account|user`: what was made elsewhere, taken in as it is."""
+"""`accredit import nsc|account|user`, `accredit export nsc`: from other tools, and to them."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from issuer.authority.adoption import (
     AdoptAccount,
-    Adoption,
     AdoptStore,
     AdoptUser,
     adopt_account,
     adopt_store,
     adopt_user,
 )
-from issuer.claims.operator import OperatorClaims
-from issuer.cli.files import key_or_seed, read_text
-from issuer.cli.options import account_option, verb
+from issuer.authority.leaving import ExportStore, export_store
+from issuer.cli.files import read_text
+from issuer.cli.options import verb
 from issuer.cli.workspace import Workspace
-from issuer.errors import NotFound
-from issuer.interop.nsc import FoundOperator, Inventory, read_store
+from issuer.interop.nsc import Inventory, read_store
 from issuer.interop.nsc_place import locate
-from issuer.keys.creds import CredsMissingError, parse_creds, parse_decorated_token
+from issuer.interop.nsc_write import NscExport, Written, write_store
+from issuer.keys.creds import CredsMissingError, parse_decorated_seed, parse_decorated_token
 from issuer.keys.nkeys import Role, Seed
-from issuer.tokens.envelope import decode
+from issuer.settings import without_password
+from issuer.store.engine import NoStore
+
+if TYPE_CHECKING:
+    from issuer.authority.taking import Adoption
+
+_MANY = 20
 
 
 @verb()
-@click.argument("folder", metavar="[DIR]", required=False)
-@click.option("-d", "--dir", "named", metavar="DIR", help="the store: its folder, or one operator's in it")
-@click.option("--keys-dir", metavar="DIR", help="the keystore, if it is not beside the store")
-@click.option("--only", metavar="NAME", help="this operator of the store only")
-@click.option("--overwrite", is_flag=True, help="its tokens win over newer ones here")
+@click.argument("folder", metavar="DIR")
+@click.option("--keys", "--keystore-dir", "keys", metavar="DIR", help="the keystore, if not beside the store")
+@click.option("--operator", "wanted", metavar="NAME", help="this operator alone")
+@click.option("--overwrite", is_flag=True, help="take tokens that are older than ours too")
 @click.option("--skip-clashes", is_flag=True, help="leave out what collides with what is here")
-def import_nsc(workspace: Workspace, *, folder: str | None, named: str | None, **values: Any) -> None:
-    """Take in an nsc store: operators, accounts, users, keys; every token byte for byte."""
-    source = folder or named
-    if not source:
-        raise click.UsageError("which store? name its folder, ~/.local/share/nats/nsc as a rule")
-    keys_dir = Path(values["keys_dir"]) if values["keys_dir"] else None
-    place = locate(Path(source), keys=keys_dir, environment=os.environ)
-    inventory = read_store(place.stores, place.keys, operator=values["only"] or place.operator)
-    workspace.create()
-    total = sum(
-        1 + len(one.accounts) + sum(len(a.users) for a in one.accounts) for one in inventory.operators
-    )
-    with workspace.screen.progress("taking in", total) as progress:
+@click.option("--dry-run", is_flag=True, help="only say what is there")
+def import_nsc(workspace: Workspace, *, folder: str, **values: Any) -> None:
+    """Take in a whole nsc store with its keys: tokens stay as they are, seeds are sealed.
+
+    DIR is what nsc calls home, its stores folder, or one operator in it. Nothing there is changed.
+    Doing it again takes what nsc has changed since.
+    """
+    keys = Path(values["keys"]) if values["keys"] else None
+    place = locate(Path(folder), keys=keys, environment=os.environ)
+    inventory = read_store(place.stores, place.keys, operator=values["wanted"] or place.operator)
+    screen = workspace.screen
+    if place.keys is None:
+        screen.warn("no keystore found: seeds are not taken; name it with --keystore-dir")
+    if values["dry_run"]:
+        _show_inventory(workspace, inventory)
+        return
+    _ready(workspace)
+    total = sum(1 + len(one.accounts) + sum(len(each.users) for each in one.accounts)
+                for one in inventory.operators)  # fmt: skip
+    with screen.progress("taking in", total) as progress:
         act = AdoptStore(
             inventory,
             source=str(place.stores),
@@ -57,108 +70,189 @@ def import_nsc(workspace: Workspace, *, folder: str | None, named: str | None, *
             progress=progress.at,
         )
         adoption = workspace.perform(adopt_store, act)
-    if len(inventory.operators) == 1 and workspace.operator is None:
-        workspace.select(operator=inventory.operators[0].claims.name)
-    _report(workspace, adoption)
-    if place.keys is None:
-        workspace.screen.note("no keystore was found: seeds come in with --keys-dir, or accredit import keys")
-
-
-def adopt_operator(workspace: Workspace, source: str, *, overwrite: bool) -> None:
-    """`accredit add operator -u FILE`: an operator whose key others keep."""
-    read = decode(parse_decorated_token(read_text(source)), OperatorClaims)
-    workspace.create()
-    inventory = Inventory(operators=(FoundOperator(source, read.token, read.claims),))
-    act = AdoptStore(inventory, source=source, overwrite=overwrite)
-    adoption = workspace.perform(adopt_store, act)
-    workspace.select(operator=read.claims.name or read.claims.sub)
-    _report(workspace, adoption)
+    _show_adoption(workspace, inventory, adoption)
 
 
 @verb()
 @click.argument("file_argument", metavar="FILE", required=False)
-@click.option("-j", "--file", metavar="FILE", help="the account's token; - for stdin")
-@click.option("-k", "--seed-file", metavar="FILE", help="its seed")
-@click.option("--overwrite", is_flag=True, help="even over a newer one here")
-@click.option("--force", is_flag=True, help="sign one of another operator with ours")
+@click.option("-j", "--file", "file_option", metavar="FILE", help="a token, - for stdin")
+@click.option("--overwrite", is_flag=True, help="take it even where ours is newer")
+@click.option("-F", "--force", is_flag=True, help="sign it with our operator's key if another signed it")
 @click.option("--skip", is_flag=True, hidden=True)
-def import_account(
-    workspace: Workspace, *, file: str | None, file_argument: str | None, **values: Any
-) -> None:
-    """Take in an account token."""
-    source = file or file_argument
-    if not source:
-        raise click.UsageError("which file? name it, or - for stdin")
+def import_account(workspace: Workspace, **values: Any) -> None:
+    """Take in an account token; its seed comes with: accredit import keys."""
+    name, text = _content(values)
     act = AdoptAccount(
-        parse_decorated_token(read_text(source)),
-        operator=workspace.operator,
-        seed=_seed(values["seed_file"], Role.ACCOUNT),
+        parse_decorated_token(text),
+        workspace.operator,
+        _seed(text, Role.ACCOUNT),
         overwrite=values["overwrite"],
         sign_anew=values["force"],
-        source=source,
+        source=name,
     )
     outcome = workspace.perform(adopt_account, act)
-    workspace.show("imported", "account", outcome)
+    workspace.show("took in", "account", outcome)
+    if outcome.changed:
+        workspace.remind_of_push(outcome.name)
 
 
 @verb()
 @click.argument("file_argument", metavar="FILE", required=False)
-@click.option("-f", "--file", metavar="FILE", help="the user's token or creds file; - for stdin")
-@click.option("-k", "--seed-file", metavar="FILE", help="its seed, if the file has none")
-@click.option("--overwrite", is_flag=True, help="even over a newer one here")
+@click.option("-f", "--file", "file_option", metavar="FILE", help="a token or creds file, - for stdin")
+@click.option("--overwrite", is_flag=True, help="take it even where ours is newer")
 @click.option("--skip", is_flag=True, hidden=True)
-@account_option
-def import_user(
-    workspace: Workspace, *, file: str | None, file_argument: str | None, account: str | None, **values: Any
-) -> None:
-    """Take in a user: its token alone, or a creds file with its seed. The token says whose it is."""
-    source = file or file_argument
-    if not source:
-        raise click.UsageError("which file? name it, or - for stdin")
-    if account:
-        workspace.screen.note("the account is the one whose key signed the user: -a is ignored")
-    token, seed = _creds(read_text(source))
+def import_user(workspace: Workspace, **values: Any) -> None:
+    """Take in a user token or creds file; it goes to the account whose key signed it."""
+    name, text = _content(values)
     act = AdoptUser(
-        token,
-        operator=workspace.operator,
-        seed=seed or _seed(values["seed_file"], Role.USER),
+        parse_decorated_token(text),
+        workspace.operator,
+        _seed(text, Role.USER),
         overwrite=values["overwrite"],
-        source=source,
+        source=name,
     )
-    outcome = workspace.perform(adopt_user, act)
-    workspace.show("imported", "user", outcome)
+    workspace.show("took in", "user", workspace.perform(adopt_user, act))
 
 
-def _creds(text: str) -> tuple[str, Seed | None]:
+@verb()
+@click.argument("folder", metavar="DIR")
+@click.option("--without-seeds", is_flag=True, help="tokens alone: nsc can show and check, not sign")
+def export_nsc(workspace: Workspace, *, folder: str, without_seeds: bool) -> None:
+    """Write a store that nsc works with, in a new folder. Seeds are not sealed there."""
+    target = Path(folder)
+    made: list[Path] = []
+
+    def write(export: NscExport) -> Written:
+        # A second attempt at one act finds what the first left.
+        _discard(made)
+        written = write_store(target, export, with_seeds=not without_seeds)
+        made.append(written.path)
+        return written
+
+    act = ExportStore(
+        write,
+        workspace.operator,
+        with_seeds=not without_seeds,
+        selected=workspace.settings.account or "",
+    )
     try:
-        return parse_creds(text)
-    except CredsMissingError:
-        return parse_decorated_token(text), None
-
-
-def _seed(name: str | None, role: Role) -> Seed | None:
-    seed, other = key_or_seed(name, role)
-    if other is not None:
-        raise NotFound("there is no such file", at=other)
-    return seed
-
-
-def _report(workspace: Workspace, adoption: Adoption) -> None:
-    screen = workspace.screen
+        written = workspace.perform(export_store, act)
+    except BaseException:
+        # What no event tells of is not left lying about.
+        _discard(made)
+        raise
+    path = written.path
     workspace.finish({
-        "changed": adoption.changed,
-        "keys": adoption.keys,
-        "taken": [
-            {"kind": one.kind, "name": one.name, "public_key": one.public, "state": one.state}
-            for one in adoption.adopted
-        ],
-        "left_out": [{"path": one.path, "reason": one.reason} for one in adoption.left_out],
+        "path": str(path),
+        "accounts": written.accounts,
+        "users": written.users,
+        "keys": written.keys,
+        "creds": written.creds,
     })  # fmt: skip
-    for one in adoption.left_out:
-        screen.warn(f"left out {one.path}: {one.reason}")
-    for kind in ("operator", "account", "user"):
-        fresh, newer = adoption.count(kind, "new"), adoption.count(kind, "updated")
-        older = adoption.count(kind, "older")
-        words = f"{fresh} {kind}s taken in" + (f", {newer} brought up to date" if newer else "")
-        screen.say(words + (f", {older} older than here and not taken" if older else ""))
-    screen.say(f"{adoption.keys} keys taken into custody")
+    screen = workspace.screen
+    screen.say(f"wrote {written.accounts} accounts, {written.users} users and {written.keys} seeds to {path}")
+    if written.keys:
+        screen.note("the seeds are not sealed there: whoever reads the folder can sign")
+    screen.hint(
+        f"nsc --config-dir {path} --data-dir {path / 'stores'} --keystore-dir {path / 'keys'} list accounts"
+    )
+
+
+def _ready(workspace: Workspace) -> None:
+    """Open the store; the first import may well be what founds it."""
+    try:
+        _ = workspace.database
+    except NoStore:
+        workspace.create()
+        workspace.screen.say(f"store {without_password(workspace.settings.database)}")
+
+
+def _content(values: dict[str, Any]) -> tuple[str, str]:
+    name = values["file_option"] or values["file_argument"]
+    if not name:
+        raise click.UsageError("which file? - is stdin")
+    return name, read_text(name)
+
+
+def _seed(text: str, role: Role) -> Seed | None:
+    try:
+        return parse_decorated_seed(text, role)
+    except CredsMissingError:
+        return None
+
+
+def _discard(made: list[Path]) -> None:
+    while made:
+        shutil.rmtree(made.pop(), ignore_errors=True)
+
+
+def _show_inventory(workspace: Workspace, inventory: Inventory) -> None:
+    """What a store holds, before anything is taken."""
+    rows = [
+        ("operator", one.name, one.public, "", one.seed is not None, one.path) for one in inventory.operators
+    ]
+    rows += [
+        ("account", each.name, each.public, len(each.users), each.seed is not None, each.path)
+        for one in inventory.operators
+        for each in one.accounts
+    ]
+    left = [asdict(file) for file in inventory.quarantined]
+    left += [{"path": one.path, "reason": "no account's key signed it"} for one in inventory.orphans]
+    if workspace.screen.as_json:
+        names = ("kind", "name", "public_key", "users", "seed", "path")
+        workspace.screen.document({
+            "found": [dict(zip(names, row, strict=True)) for row in rows],
+            "left_out": left,
+            "clashes": [asdict(clash) for clash in inventory.clashes],
+            "unused_keys": list(inventory.unused),
+        })  # fmt: skip
+        return
+    workspace.screen.table(("Kind", "Name", "Key", "Users", "Seed", "File"), rows)
+    if left:
+        found = [(file["path"], file["reason"]) for file in left]
+        workspace.screen.table(("File", "Why it would be left out"), found, title="Left out")
+    _warn_of_clashes(workspace, inventory)
+
+
+def _show_adoption(workspace: Workspace, inventory: Inventory, adoption: Adoption) -> None:
+    screen = workspace.screen
+    if screen.as_json:
+        screen.document({
+            "changed": adoption.changed,
+            "adopted": [
+                {"kind": one.kind, "name": one.name, "public_key": one.public, "state": one.state}
+                for one in adoption.adopted
+            ],
+            "keys": adoption.keys,
+            "left_out": [asdict(one) for one in adoption.left_out],
+            "unused_keys": list(inventory.unused),
+        })  # fmt: skip
+    count = adoption.count
+    if adoption.changed:
+        screen.say(
+            f"took in {count('operator')} operators, {count('account')} accounts, {count('user')} users and "
+            f"{adoption.keys} seeds"
+        )
+    else:
+        screen.say("all of it is here already: nothing changed")
+    older = [one for one in adoption.adopted if one.state == "older"]
+    for one in older[:_MANY]:
+        screen.warn(f"{one.kind} {one.name}: a newer token is here, this one was not taken")
+    if older:
+        screen.hint("--overwrite takes older tokens too")
+    for left in adoption.left_out[:_MANY]:
+        screen.warn(f"left out {left.path}: {left.reason}")
+    if len(adoption.left_out) > _MANY:
+        screen.warn(f"left out {len(adoption.left_out) - _MANY} more: --json lists them all")
+    _warn_of_clashes(workspace, inventory)
+    if inventory.unused:
+        screen.note(
+            f"{len(inventory.unused)} keys of the keystore belong to nothing in the store and were not taken"
+        )
+    if adoption.changed:
+        screen.hint("servers that lack these accounts get them by: accredit push -A")
+
+
+def _warn_of_clashes(workspace: Workspace, inventory: Inventory) -> None:
+    for clash in inventory.clashes[:_MANY]:
+        workspace.screen.warn(f"{clash.kind}s of one name: {', '.join(clash.paths)}")

@@ -40,10 +40,10 @@ def version(path: Path) -> tuple[int, int, int]:
         Unavailable: it does not run, or it is something else.
     """
     try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+        ran = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"{path} does not run: {type(error).__name__}") from None
-    match = re.search(r"v(\d+)\.(\d+)\.(\d+)", said)
+    match = re.search(r"v(\d+)\.(\d+)\.(\d+)", ran.stdout)
     if match is None:
         raise Unavailable(f"{path} is not a nats-server")
     major, minor, update = map(int, match.groups())
