@@ -8,7 +8,8 @@ import click
 
 from issuer.authority.accounts import AddAccount, add_account
 from issuer.authority.operators import SYSTEM_ACCOUNT, SYSTEM_USER, AddOperator, add_operator
-from issuer.cli.files import key_or_seed
+from issuer.claims.operator import OperatorClaims
+from issuer.cli.files import key_or_seed, read_text
 from issuer.cli.options import (
     name_argument,
     permission_change,
@@ -21,7 +22,9 @@ from issuer.cli.options import (
 )
 from issuer.cli.user_creds import keep_creds
 from issuer.cli.workspace import Workspace
+from issuer.keys.creds import parse_decorated_token
 from issuer.keys.nkeys import Role
+from issuer.tokens.envelope import decode
 
 
 @verb()
@@ -40,9 +43,7 @@ from issuer.keys.nkeys import Role
 def operator(workspace: Workspace, *, name: str | None, **values: Any) -> None:
     """A new operator, which becomes the selected one."""
     if values["source"]:
-        from issuer.cli.moving import adopt_operator
-
-        adopt_operator(workspace, values["source"], overwrite=values["force"])
+        _adopt(workspace, values["source"], overwrite=values["force"])
         return
     if not name:
         raise click.UsageError("which operator? give its name")
@@ -68,6 +69,24 @@ def operator(workspace: Workspace, *, name: str | None, **values: Any) -> None:
         workspace.screen.say(f"creds {path}")
         more["creds"] = str(path)
     workspace.show("added", "operator", outcome, **more)
+
+
+def _adopt(workspace: Workspace, source: str, *, overwrite: bool) -> None:
+    """Take in an operator whose key others keep."""
+    from issuer.authority.adoption import AdoptStore, adopt_store
+    from issuer.interop.nsc import FoundOperator, Inventory, named
+
+    read = decode(parse_decorated_token(read_text(source)), OperatorClaims)
+    workspace.create()
+    inventory = Inventory(operators=(FoundOperator(source, read.token, read.claims),))
+    adoption = workspace.perform(adopt_store, AdoptStore(inventory, source=source, overwrite=overwrite))
+    workspace.select(operator=named(read.claims))
+    for one in adoption.adopted:
+        workspace.screen.say(f"took in {one.kind} {one.name} {one.public} ({one.state})")
+    workspace.finish([
+        {"kind": one.kind, "name": one.name, "public_key": one.public, "state": one.state}
+        for one in adoption.adopted
+    ])  # fmt: skip
 
 
 @verb()

@@ -19,16 +19,18 @@ from issuer.authority.adoption import (
     adopt_user,
 )
 from issuer.authority.leaving import ExportStore, export_store
+from issuer.claims.operator import OperatorClaims
 from issuer.cli.files import read_text
 from issuer.cli.options import verb
 from issuer.cli.workspace import Workspace
-from issuer.interop.nsc import Inventory, read_store
+from issuer.interop.nsc import FoundOperator, Inventory, read_store
 from issuer.interop.nsc_place import locate
 from issuer.interop.nsc_write import NscExport, Written, write_store
 from issuer.keys.creds import CredsMissingError, parse_decorated_seed, parse_decorated_token
 from issuer.keys.nkeys import Role, Seed
 from issuer.settings import without_password
 from issuer.store.engine import NoStore
+from issuer.tokens.envelope import decode
 
 if TYPE_CHECKING:
     from issuer.authority.taking import Adoption
@@ -37,31 +39,38 @@ _MANY = 20
 
 
 @verb()
-@click.argument("folder", metavar="DIR")
-@click.option("--keys", "--keystore-dir", "keys", metavar="DIR", help="the keystore, if not beside the store")
-@click.option("--operator", "wanted", metavar="NAME", help="this operator alone")
+@click.argument("folder", metavar="DIR", required=False)
+@click.option("-d", "--dir", "named", metavar="DIR", help="as DIR")
+@click.option(
+    "--keys-dir", "--keystore-dir", "keys", metavar="DIR", help="the keystore, if it is not beside the store"
+)
+@click.option("--only", "--operator", "only", metavar="NAME", help="this operator of the store only")
 @click.option("--overwrite", is_flag=True, help="take tokens that are older than ours too")
 @click.option("--skip-clashes", is_flag=True, help="leave out what collides with what is here")
 @click.option("--dry-run", is_flag=True, help="only say what is there")
-def import_nsc(workspace: Workspace, *, folder: str, **values: Any) -> None:
+def import_nsc(workspace: Workspace, *, folder: str | None, named: str | None, **values: Any) -> None:
     """Take in a whole nsc store with its keys: tokens stay as they are, seeds are sealed.
 
     DIR is what nsc calls home, its stores folder, or one operator in it. Nothing there is changed.
     Doing it again takes what nsc has changed since.
     """
+    source = folder or named
+    if not source:
+        raise click.UsageError("which store? name its folder, ~/.local/share/nats/nsc as a rule")
     keys = Path(values["keys"]) if values["keys"] else None
-    place = locate(Path(folder), keys=keys, environment=os.environ)
-    inventory = read_store(place.stores, place.keys, operator=values["wanted"] or place.operator)
-    screen = workspace.screen
+    place = locate(Path(source), keys=keys, environment=os.environ)
+    inventory = read_store(place.stores, place.keys, operator=values["only"] or place.operator)
     if place.keys is None:
-        screen.warn("no keystore found: seeds are not taken; name it with --keystore-dir")
+        workspace.screen.warn(
+            "no keystore was found: seeds come in with --keys-dir, or later with accredit import keys"
+        )
     if values["dry_run"]:
         _show_inventory(workspace, inventory)
         return
     _ready(workspace)
     total = sum(1 + len(one.accounts) + sum(len(each.users) for each in one.accounts)
                 for one in inventory.operators)  # fmt: skip
-    with screen.progress("taking in", total) as progress:
+    with workspace.screen.progress("taking in", total) as progress:
         act = AdoptStore(
             inventory,
             source=str(place.stores),
@@ -70,22 +79,38 @@ def import_nsc(workspace: Workspace, *, folder: str, **values: Any) -> None:
             progress=progress.at,
         )
         adoption = workspace.perform(adopt_store, act)
+    taken = [one.name for one in adoption.adopted if one.kind == "operator"]
+    if len(taken) == 1 and workspace.operator is None:
+        workspace.select(operator=taken[0])
+    _show_adoption(workspace, inventory, adoption)
+
+
+def adopt_operator(workspace: Workspace, source: str, *, overwrite: bool) -> None:
+    """`accredit add operator -u FILE`: an operator whose key others keep."""
+    read = decode(parse_decorated_token(read_text(source)), OperatorClaims)
+    _ready(workspace)
+    inventory = Inventory(operators=(FoundOperator(source, read.token, read.claims),))
+    act = AdoptStore(inventory, source=source, overwrite=overwrite)
+    adoption = workspace.perform(adopt_store, act)
+    for one in adoption.adopted:
+        workspace.select(operator=one.name)
     _show_adoption(workspace, inventory, adoption)
 
 
 @verb()
 @click.argument("file_argument", metavar="FILE", required=False)
 @click.option("-j", "--file", "file_option", metavar="FILE", help="a token, - for stdin")
+@click.option("-k", "--seed-file", metavar="FILE", help="its seed")
 @click.option("--overwrite", is_flag=True, help="take it even where ours is newer")
 @click.option("-F", "--force", is_flag=True, help="sign it with our operator's key if another signed it")
 @click.option("--skip", is_flag=True, hidden=True)
 def import_account(workspace: Workspace, **values: Any) -> None:
-    """Take in an account token; its seed comes with: accredit import keys."""
+    """Take in an account token, and its seed."""
     name, text = _content(values)
     act = AdoptAccount(
         parse_decorated_token(text),
         workspace.operator,
-        _seed(text, Role.ACCOUNT),
+        _seed(text, values["seed_file"], Role.ACCOUNT),
         overwrite=values["overwrite"],
         sign_anew=values["force"],
         source=name,
@@ -99,15 +124,19 @@ def import_account(workspace: Workspace, **values: Any) -> None:
 @verb()
 @click.argument("file_argument", metavar="FILE", required=False)
 @click.option("-f", "--file", "file_option", metavar="FILE", help="a token or creds file, - for stdin")
+@click.option("-k", "--seed-file", metavar="FILE", help="its seed, if the file has none")
 @click.option("--overwrite", is_flag=True, help="take it even where ours is newer")
 @click.option("--skip", is_flag=True, hidden=True)
+@click.option("-a", "--account", metavar="NAME", hidden=True)
 def import_user(workspace: Workspace, **values: Any) -> None:
     """Take in a user token or creds file; it goes to the account whose key signed it."""
+    if values["account"]:
+        workspace.screen.note("the account is the one whose key signed the user: -a is ignored")
     name, text = _content(values)
     act = AdoptUser(
         parse_decorated_token(text),
         workspace.operator,
-        _seed(text, Role.USER),
+        _seed(text, values["seed_file"], Role.USER),
         overwrite=values["overwrite"],
         source=name,
     )
@@ -115,10 +144,16 @@ def import_user(workspace: Workspace, **values: Any) -> None:
 
 
 @verb()
-@click.argument("folder", metavar="DIR")
-@click.option("--without-seeds", is_flag=True, help="tokens alone: nsc can show and check, not sign")
-def export_nsc(workspace: Workspace, *, folder: str, without_seeds: bool) -> None:
+@click.argument("folder", metavar="DIR", required=False)
+@click.option("-d", "--dir", "named", metavar="DIR", help="as DIR")
+@click.option(
+    "--no-seeds", "without_seeds", is_flag=True, help="tokens alone: nsc can show and check, not sign"
+)
+def export_nsc(workspace: Workspace, *, folder: str | None, named: str | None, without_seeds: bool) -> None:
     """Write a store that nsc works with, in a new folder. Seeds are not sealed there."""
+    folder = folder or named
+    if not folder:
+        raise click.UsageError("where to? name a new folder")
     target = Path(folder)
     made: list[Path] = []
 
@@ -174,10 +209,12 @@ def _content(values: dict[str, Any]) -> tuple[str, str]:
     return name, read_text(name)
 
 
-def _seed(text: str, role: Role) -> Seed | None:
+def _seed(text: str, seed_file: str | None, role: Role) -> Seed | None:
     try:
-        return parse_decorated_seed(text, role)
+        return parse_decorated_seed(read_text(seed_file) if seed_file else text, role)
     except CredsMissingError:
+        if seed_file:
+            raise
         return None
 
 
@@ -188,8 +225,9 @@ def _discard(made: list[Path]) -> None:
 
 def _show_inventory(workspace: Workspace, inventory: Inventory) -> None:
     """What a store holds, before anything is taken."""
-    rows = [
-        ("operator", one.name, one.public, "", one.seed is not None, one.path) for one in inventory.operators
+    rows: list[tuple[Any, ...]] = [
+        ("operator", one.name, one.public, None, one.seed is not None, one.path)
+        for one in inventory.operators
     ]
     rows += [
         ("account", each.name, each.public, len(each.users), each.seed is not None, each.path)
@@ -219,7 +257,7 @@ def _show_adoption(workspace: Workspace, inventory: Inventory, adoption: Adoptio
     if screen.as_json:
         screen.document({
             "changed": adoption.changed,
-            "adopted": [
+            "taken": [
                 {"kind": one.kind, "name": one.name, "public_key": one.public, "state": one.state}
                 for one in adoption.adopted
             ],
@@ -227,14 +265,14 @@ def _show_adoption(workspace: Workspace, inventory: Inventory, adoption: Adoptio
             "left_out": [asdict(one) for one in adoption.left_out],
             "unused_keys": list(inventory.unused),
         })  # fmt: skip
-    count = adoption.count
+    for kind in ("operator", "account", "user") if adoption.changed else ():
+        words = f"{adoption.count(kind, 'new')} {kind}s taken in"
+        newer = adoption.count(kind, "updated")
+        screen.say(words + (f", {newer} brought up to date" if newer else ""))
     if adoption.changed:
-        screen.say(
-            f"took in {count('operator')} operators, {count('account')} accounts, {count('user')} users and "
-            f"{adoption.keys} seeds"
-        )
+        screen.say(f"{adoption.keys} seeds taken into custody")
     else:
-        screen.say("all of it is here already: nothing changed")
+        screen.say("all of it that can be taken is here already: nothing changed")
     older = [one for one in adoption.adopted if one.state == "older"]
     for one in older[:_MANY]:
         screen.warn(f"{one.kind} {one.name}: a newer token is here, this one was not taken")

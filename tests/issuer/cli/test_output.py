@@ -7,7 +7,6 @@ import json
 
 import pytest
 
-from issuer.cli import output
 from issuer.cli.output import NotConfirmed, Progress, Screen, plain_table, visible
 
 
@@ -110,7 +109,7 @@ def test_a_person_is_asked(monkeypatch: pytest.MonkeyPatch, answer: str, done: b
 def test_progress_shows_after_a_second_and_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, clock = Terminal(), [100.0]
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(output.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     with Progress("issuing", 2000, shown=True) as progress:
         progress.at(10)
         assert terminal.getvalue() == ""
@@ -124,7 +123,7 @@ def test_progress_is_silent_in_a_file(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(output.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     with Screen().progress("x", 5) as progress:
         clock[0] = 9
         progress.at(3)

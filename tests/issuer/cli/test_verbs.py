@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from issuer.claims.user import UserClaims
 from issuer.keys.creds import parse_creds
 from issuer.keys.nkeys import Role, Seed
 from issuer.tokens.envelope import decode
@@ -75,7 +76,7 @@ def test_a_user_gets_its_creds(acme: Run, data_dir: Path) -> None:
     assert re.fullmatch(rf"added user bob {KEY}\ncreds {re.escape(str(path))}\n", ran.err)
     assert mode(path) == 0o600
     token, seed = parse_creds(path.read_text())
-    found = decode(token).claims
+    found = decode(token, UserClaims).claims
     assert (found.name, found.sub) == ("bob", seed.public)
     assert found.exp == found.iat + 14 * 86400
     assert list(found.nats.tags) == ["blue", "red", "x"]
