@@ -147,7 +147,11 @@ def import_user(workspace: Workspace, **values: Any) -> None:
 @click.argument("folder", metavar="DIR", required=False)
 @click.option("-d", "--dir", "named", metavar="DIR", help="as DIR")
 @click.option(
-    "--no-seeds", "without_seeds", is_flag=True, help="tokens alone: nsc can show and check, not sign"
+    "--without-seeds",
+    "--no-seeds",
+    "without_seeds",
+    is_flag=True,
+    help="tokens alone: nsc can show and check, not sign",
 )
 def export_nsc(workspace: Workspace, *, folder: str | None, named: str | None, without_seeds: bool) -> None:
     """Write a store that nsc works with, in a new folder. Seeds are not sealed there."""
@@ -265,12 +269,9 @@ def _show_adoption(workspace: Workspace, inventory: Inventory, adoption: Adoptio
             "left_out": [asdict(one) for one in adoption.left_out],
             "unused_keys": list(inventory.unused),
         })  # fmt: skip
-    for kind in ("operator", "account", "user") if adoption.changed else ():
-        words = f"{adoption.count(kind, 'new')} {kind}s taken in"
-        newer = adoption.count(kind, "updated")
-        screen.say(words + (f", {newer} brought up to date" if newer else ""))
     if adoption.changed:
-        screen.say(f"{adoption.keys} seeds taken into custody")
+        kinds = [f"{adoption.count(kind)} {kind}s" for kind in ("operator", "account", "user")]
+        screen.say(f"took in {', '.join(kinds)} and {adoption.keys} seeds")
     else:
         screen.say("all of it that can be taken is here already: nothing changed")
     older = [one for one in adoption.adopted if one.state == "older"]
