@@ -189,9 +189,10 @@ class AccountClaims(Envelope, frozen=True, kw_only=True):
 
     def scope(self, key: str) -> Scope | None:
         """The role a signing key stands for; None for a plain or unknown key."""
-        for entry in self.nats.signing_keys:
-            if isinstance(entry, Scope) and entry.key == key:
-                return entry
+        # Of a key listed twice the last entry counts: servers read the list into a map (§3.6).
+        for entry in reversed(self.nats.signing_keys):
+            if signing_key(entry) == key:
+                return entry if isinstance(entry, Scope) else None
         return None
 
     def role(self, name: str) -> Scope | None:

@@ -56,6 +56,20 @@ def go_oracle(questions: Iterable[Mapping[str, Any]], *, seconds: float = 120) -
     return [json.loads(line) for line in answers.splitlines()]
 
 
+class PeerMissing(LookupError):
+    """The peer is not on this machine; the message is the recorded reason."""
+
+
+def go_bench(rounds: int, *, seconds: float = 300) -> dict[str, Any]:
+    """How long the Go library takes for one user token: `encode_ns`, `decode_ns` (go/bench/bench.go)."""
+    reason = components.missing("go")
+    if reason is not None:
+        raise PeerMissing(reason)
+    command: list[str | Path] = [components.path_of("go") / "bench", "-n", str(rounds)]
+    measured: dict[str, Any] = json.loads(_ask(command, "", cwd=NODE_SCRIPTS, seconds=seconds))
+    return measured
+
+
 class NodeProcess:
     """A peer script that stays, for example the client in node/client.mjs; tells what happens as it does."""
 
