@@ -27,6 +27,8 @@ _PRAGMAS: Final = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA cache_size=-16384",
+    # Pages changed often are written back once in 16 MiB of log instead of once in 4.
+    "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA trusted_schema=OFF",
 )
 
