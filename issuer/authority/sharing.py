@@ -199,17 +199,39 @@ def generate_activation(turn: Turn, act: GenerateActivation) -> Outcome:
         raise NotFound(f"account {row.name!r} exports no {kind} that covers {act.subject!r}", at="subject")
     if not export.token_req:
         raise Refused(f"{kind} {export.subject!r} is public: it needs no activation", at="subject")
-    importer = PublicKey(account_key(turn, act.operator, act.target))
-    authority: OperatorClaims = head(turn, "operator", operator.id).claims
-    signer, _ = user_signer(turn, authority, claims, None)
+    return sign_activation(
+        turn,
+        head(turn, "operator", operator.id).claims,
+        claims,
+        row.id,
+        export,
+        importer=PublicKey(account_key(turn, act.operator, act.target)),
+        subject=act.subject,
+        validity=act.validity,
+    )
+
+
+def sign_activation(
+    turn: Turn,
+    authority: OperatorClaims,
+    exporter: AccountClaims,
+    exporter_id: int,
+    export: Export,
+    *,
+    importer: PublicKey,
+    subject: str,
+    validity: Validity = NO_VALIDITY,
+) -> Outcome:
+    """Sign and keep an activation of an export, dated after whatever revoked earlier ones."""
+    signer, _ = user_signer(turn, authority, exporter, None)
     activation = new_activation(
         importer,
-        Subject(act.subject),
-        kind,
-        name=act.subject,
-        exporter="" if signer.public == claims.sub else claims.sub,
+        Subject(subject),
+        export.type,
+        name=subject,
+        exporter="" if signer.public == exporter.sub else exporter.sub,
     )
-    activation = dated(activation, act.validity)
+    activation = dated(activation, validity)
     findings = checked(activation, turn.now)
     floor = max(export.revocations.get(importer, 0), export.revocations.get("*", 0))
     issued_at = max(turn.now, floor + 1)
@@ -218,7 +240,7 @@ def generate_activation(turn: Turn, act: GenerateActivation) -> Outcome:
     signed = encode(activation, signer, now=issued_at)
     version = hierarchy.save_loose(
         turn.unit,
-        row.id,
+        exporter_id,
         "activation",
         jti=signed.claims.jti,
         sha256=token_hash(signed.token),
@@ -229,20 +251,20 @@ def generate_activation(turn: Turn, act: GenerateActivation) -> Outcome:
     )
     turn.record(
         EventCode.ACTIVATION_ISSUED,
-        row.public,
+        exporter.sub,
         targets=(importer,),
         after=version.sha256,
         artefacts=((version.jti, version.sha256),),
         detail={
-            "subject": act.subject,
-            "kind": kind,
+            "subject": subject,
+            "kind": export.type,
             "importer": importer,
             "expires": signed.claims.exp,
         },
     )
     return Outcome(
         EventCode.ACTIVATION_ISSUED,
-        act.subject,
+        subject,
         importer,
         token=Token(signed.token),
         findings=findings,

@@ -34,7 +34,7 @@ from issuer.errors import AlreadyExists, NotFound, Refused
 from issuer.keys.creds import format_creds
 from issuer.keys.nkeys import PublicKey, Role, Seed, parse_public
 from issuer.store import hierarchy
-from issuer.store.hierarchy import Account, Operator
+from issuer.store.hierarchy import Account, Operator, User
 from issuer.subjects import safe_token
 
 
@@ -195,16 +195,23 @@ def delete_user(turn: Turn, act: DeleteUser) -> Outcome:
             "its token was not revoked: it works until "
             + (f"second {row.expires_at}" if row.expires_at else "the account revokes it")
         )
+    return retire_user(turn, account, row, revoked=act.revoke, keep_key=act.keep_key)
+
+
+def retire_user(
+    turn: Turn, account: Account, row: User, *, revoked: bool, keep_key: bool = False
+) -> Outcome:
+    """Take a user off the books; whether its token was revoked is the caller's doing."""
     last = hierarchy.head_token(turn.unit, "user", row.id)
     hierarchy.mark_deleted(turn.unit, row, turn.now)
-    if not act.keep_key:
+    if not keep_key:
         turn.keyring.forget(turn.unit, row.public)
     turn.record(
         EventCode.USER_DELETED,
         row.public,
         targets=(account.public,),
         before=last.sha256,
-        detail={"name": row.name, "revoked": act.revoke},
+        detail={"name": row.name, "revoked": revoked},
     )
     return Outcome(EventCode.USER_DELETED, row.name, row.public, notes=tuple(turn.notes))
 

@@ -1,1 +1,17 @@
-"""The declarative file: what an organisation shall be, what differs, and making it so."""
+"""The declarative file: read, compared with what there is, made so, and written out."""
+
+from issuer.authority.plan.applying import Applied, ApplyDocument, apply_document
+from issuer.authority.plan.exporting import export_document
+from issuer.authority.plan.planning import AskPlan, Plan, plan
+from issuer.authority.plan.reading import read_document
+
+__all__ = [
+    "Applied",
+    "ApplyDocument",
+    "AskPlan",
+    "Plan",
+    "apply_document",
+    "export_document",
+    "plan",
+    "read_document",
+]

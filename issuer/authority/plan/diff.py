@@ -55,7 +55,8 @@ def _members(before: Plain, after: Plain, path: str) -> Iterator[Change]:
     for word in dict.fromkeys((*after, *before)):
         was, will = before.get(word), after.get(word)
         inner = f"{path}.{word}" if path else word
-        if word in SECTIONS:
+        # A limit may have a section's name: how many imports there may be.
+        if word in SECTIONS and isinstance(was if will is None else will, dict):
             later.append(_things(word, was or {}, will or {}, inner))
         elif isinstance(was, dict) and isinstance(will, dict):
             yield from _members(was, will, inner)

@@ -1,0 +1,172 @@
+"""Making a plan: a draft with placeholder keys, and how it differs from what there is."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+from issuer.authority.plan import diff
+from issuer.authority.plan.describing import Plain, account_plain, import_keys, operator_plain, user_plain
+from issuer.authority.plan.diff import CHANGE, CREATE, DELETE, Change, compare, thinned_operator
+from issuer.authority.plan.document import SECTIONS, Document
+from issuer.authority.plan.drafting import draft
+from issuer.authority.plan.drafts import AccountDraft, OrgDraft, UserDraft
+from issuer.authority.plan.present import Present, load
+from issuer.authority.plan.source import step
+from issuer.keys.nkeys import PublicKey, Role, encode_public
+from issuer.store.unit import Unit
+
+EVERYTHING: Final = frozenset(SECTIONS)
+TO_BE_ISSUED: Final = "to be issued"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an apply would change. `digest` stands for the file and the state it was compared with."""
+
+    operator: str
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+    digest: str
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.changes)
+
+    def lines(self) -> list[str]:
+        """The diff for people, with its sum in the last line."""
+        return [*diff.lines(self.changes), diff.summary(self.changes)]
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            "operator": self.operator,
+            "changed": self.changed,
+            "changes": [change.plain() for change in self.changes],
+            "notes": list(self.notes),
+            "digest": self.digest,
+        }
+
+
+def plan(
+    unit: Unit,
+    document: Document,
+    now: int,
+    *,
+    operator: str | None = None,
+    prune: bool = False,
+) -> Plan:
+    """Compare a document with what there is; nothing is written.
+
+    `operator` goes before the one the file names, so that one file can serve several; `prune`
+    makes every section of the file complete, whatever the file says.
+
+    Raises:
+        BadDocument: the document asks for what cannot be, with its place in the file.
+        InvalidClaims: what it asks for would be refused by every server.
+        NotFound: it does not say which operator.
+    """
+    sections = pruned(document, prune=prune)
+    present = load(unit, document, operator, sections)
+    return planned(document, present, operator=operator, prune=sections, now=now)
+
+
+def planned(
+    document: Document, present: Present, *, operator: str | None, prune: frozenset[str], now: int
+) -> Plan:
+    org = draft(document, present, Placeholders(), operator=operator, prune=prune, now=now)
+    mark = "\n".join([document.digest, ",".join(sorted(prune)), org.name, present.digest()])
+    return Plan(
+        operator=org.name,
+        changes=tuple(changes_of(org)),
+        notes=tuple(org.notes),
+        digest=hashlib.sha256(mark.encode()).hexdigest(),
+    )
+
+
+def pruned(document: Document, *, prune: bool) -> frozenset[str]:
+    return EVERYTHING if prune else document.prune
+
+
+class Placeholders:
+    """Keys of the right form that nobody has the seed of: a plan must not make any."""
+
+    def operator(self, name: str) -> PublicKey:
+        return _placeholder(Role.OPERATOR, name)
+
+    def account(self, name: str, given: PublicKey | None) -> PublicKey:
+        return given or _placeholder(Role.ACCOUNT, name)
+
+    def user(self, account: PublicKey, name: str, given: PublicKey | None) -> PublicKey:
+        return given or _placeholder(Role.USER, f"{account} {name}")
+
+    def signing_key(self, owner: PublicKey, role: Role, what: str) -> PublicKey:
+        return _placeholder(role, f"{owner} {what}")
+
+
+def _placeholder(role: Role, text: str) -> PublicKey:
+    return encode_public(role, hashlib.sha256(f"accredit plan {role} {text}".encode()).digest())
+
+
+def changes_of(org: OrgDraft) -> list[Change]:
+    """The differences a draft makes, operator first, then accounts as declared, those that go last."""
+    changes = _operator_changes(org)
+    before = {
+        account.part.name: _account_plain(account, org, before=True)
+        for account in org.accounts
+        if account.before
+    }
+    after = {account.part.name: _account_plain(account, org, before=False) for account in org.accounts}
+    changes += compare({"accounts": before}, {"accounts": after})
+    for account in org.accounts:
+        changes += _signature_changes(account, org)
+    return changes + [Change(DELETE, f"accounts.{step(row.name)}") for row in org.dropped_accounts]
+
+
+def _operator_changes(org: OrgDraft) -> list[Change]:
+    after = operator_plain(org.after, org.name_of)
+    if org.before is None:
+        return [Change(CREATE, "operator", None, {"name": org.name, **thinned_operator(after)})]
+    return compare(operator_plain(org.before, org.name_of), after, "operator")
+
+
+def _account_plain(account: AccountDraft, org: OrgDraft, *, before: bool) -> Plain:
+    claims = account.before if before else account.after
+    assert claims is not None  # noqa: S101  asked for only where there is one
+    plain = account_plain(claims, org.name_of)
+    users: Plain = {}
+    for user in account.users:
+        if not before:
+            users[user.part.name] = user_plain(user.after, user.role)
+        elif user.before is not None:
+            users[user.part.name] = user_plain(user.before, user.role_before)
+    if before:
+        users |= {row.name: {"role": row.role} for row in account.dropped_users}
+    elif not account.before:
+        keys = import_keys(claims.nats.imports, org.name_of)
+        for due in account.due:
+            plain["imports"][keys[due.index]]["activation"] = TO_BE_ISSUED
+    return {**plain, "users": users}
+
+
+def _signature_changes(account: AccountDraft, org: OrgDraft) -> list[Change]:
+    """What no member shows: activations to be signed, and signatures that count no more."""
+    path = f"accounts.{step(account.part.name)}"
+    changes = []
+    if account.before is not None:
+        keys = import_keys(account.after.nats.imports, org.name_of)
+        changes = [
+            Change(CHANGE, f"{path}.imports[{keys[due.index]}].activation", due.why, TO_BE_ISSUED)
+            for due in account.due
+        ]
+    if account.resign:
+        changes.append(Change(CHANGE, f"{path}.signature", "by a key that may no longer sign", "anew"))
+    return changes + [
+        Change(CHANGE, f"{path}.users.{step(user.part.name)}.signature", _old_signature(user), "anew")
+        for user in account.users
+        if user.resign and user.role == user.role_before
+    ]
+
+
+def _old_signature(user: UserDraft) -> str:
+    return "by another key of the role" if user.role else "by a key that may no longer sign"
