@@ -6,12 +6,12 @@ Fields named here hold what the token *says*; whether it may say so is `findings
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from issuer.claims.wire import Claim, Int64, always
-from issuer.keys.nkeys import PublicKey
+from issuer.keys.nkeys import PublicKey, Role
 from issuer.subjects import Subject
 
 VERSION: Final = 2
@@ -31,6 +31,10 @@ CONNECTION_TYPES: Final = (
 
 class Envelope(Claim, frozen=True, kw_only=True):
     """The registered members every token has, in the order they are written."""
+
+    kind: ClassVar[str]
+    issuers: ClassVar[tuple[Role, ...]] = ()
+    subjects: ClassVar[tuple[Role, ...]] = ()
 
     aud: str = ""
     exp: Int64 = 0

@@ -27,7 +27,7 @@ from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
 from issuer.claims.wire import ClaimSyntaxError, from_canonical, from_json, strict_object, to_json
 from issuer.errors import PeerError
-from issuer.keys.nkeys import KeyFormatError, PublicKey, parse_public, role_of, verify
+from issuer.keys.nkeys import KeyFormatError, PublicKey, parse_public, verify
 from issuer.tokens.jti import jti_of
 from issuer.tokens.signer import Signer
 from issuer.tokens.version_one import modernised
@@ -41,7 +41,6 @@ _HEADER_DOT: Final = HEADER + b"."
 _BLANKS: Final = " \t\r\n\v\f"
 _STANDARD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _FOREIGN: Final = b"*"  # stands for every byte outside the alphabet
-_TO_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URLSAFE: Final = bytes(
     b"+/"[b"-_".index(byte)] if byte in b"-_" else byte if byte in _STANDARD else _FOREIGN[0]
     for byte in range(256)
@@ -57,6 +56,12 @@ KINDS: Final[dict[str, type[Envelope]]] = {
         AuthorizationRequestClaims,
         AuthorizationResponseClaims,
     )
+}
+# First letters of the keys that may sign a kind, and that it may be about; empty is any.
+_KINDS: Final[tuple[type[Envelope], ...]] = (*KINDS.values(), GenericClaims)
+_ROLES: Final = {
+    kind: ("".join(role.letter for role in kind.issuers), "".join(role.letter for role in kind.subjects))
+    for kind in _KINDS
 }
 
 
@@ -134,12 +139,12 @@ def encode(claims: C, signer: Signer, *, now: int) -> Signed[C]:
     registered = data[:end] + b"}" if end >= 0 else data
     jti = jti_of(registered)
     place = data.find(b'"iat":' if now else b'"iss":')
-    payload = b'%b"jti":"%b",%b' % (data[:place], jti.encode(), data[place:])
+    payload = data[:place] + b'"jti":"' + jti + b'",' + data[place:]
     message = _HEADER_DOT + _encode64(payload)
     token = (message + b"." + _encode64(signer.sign(message))).decode()
     if len(token) > MAX_BYTES:
         raise _too_large(len(token))
-    msgspec.structs.force_setattr(stamped, "jti", jti)
+    msgspec.structs.force_setattr(stamped, "jti", jti.decode())
     return Signed(Token(token), stamped)
 
 
@@ -291,15 +296,17 @@ def _verify_by_pyjwt(text: str, algorithm: str, issuer: PublicKey, version: int)
 
 def _check_roles(claims: Envelope, issuer: PublicKey, *, at_encode: bool) -> None:
     kind: Any = type(claims)
-    if kind.issuers and role_of(issuer) not in kind.issuers:
+    issuers, subjects = _ROLES[kind]
+    if issuers and issuer[:1] not in issuers:
         wanted = " ".join(role.value for role in kind.issuers)
         raise TokenRoleError(f"unable to validate expected prefixes - [{wanted}]", at="/iss")
     if not claims.sub:
-        if at_encode or kind.subjects:
+        if at_encode or subjects:
             raise TokenRoleError("subject is not set", at="/sub")
-    elif kind.subjects:
+    elif subjects:
         try:
-            parse_public(claims.sub, *kind.subjects, at="/sub")
+            # A sound key of the right first letter is one of the right role.
+            parse_public(claims.sub, *(() if claims.sub[0] in subjects else kind.subjects))
         except KeyFormatError as error:
             raise TokenRoleError(error.message, at="/sub", hint=error.hint) from None
 
@@ -331,7 +338,8 @@ def _body(claims: Any) -> Any:
 
 
 def _encode64(data: bytes) -> bytes:
-    return binascii.b2a_base64(data, newline=False).translate(_TO_URLSAFE, b"=")
+    # The two letters are rare in the base64 of JSON: replacing beats translating every byte.
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=").replace(b"+", b"-").replace(b"/", b"_")
 
 
 def _decode64(chunk: bytes, what: str) -> bytes:

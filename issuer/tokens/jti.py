@@ -24,7 +24,7 @@ _HIGH2, _LOW2 = _halves(2)
 _HIGH1, _LOW1 = _halves(1)
 
 
-def jti_of(members: bytes) -> str:
+def jti_of(members: bytes) -> bytes:
     """SHA-512/256 of the registered members' JSON, `jti` left out, in unpadded base32."""
     digest = _DIGEST.copy()
     digest.update(members)
@@ -38,4 +38,4 @@ def jti_of(members: bytes) -> str:
     number = (number & _HIGH4) << 12 | number & _LOW4
     number = (number & _HIGH2) << 6 | number & _LOW2
     number = (number & _HIGH1) << 3 | number & _LOW1
-    return number.to_bytes(56, "big").translate(_DIGITS)[:_TEXT].decode()
+    return number.to_bytes(56, "big").translate(_DIGITS)[:_TEXT]
