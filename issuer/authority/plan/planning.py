@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
 from issuer.authority.plan import diff
 from issuer.authority.plan.describing import Plain, account_plain, import_keys, operator_plain, user_plain
 from issuer.authority.plan.diff import CHANGE, CREATE, DELETE, Change, compare, thinned_operator
-from issuer.authority.plan.document import SECTIONS, Document
+from issuer.authority.plan.document import Document
 from issuer.authority.plan.drafting import draft
 from issuer.authority.plan.drafts import AccountDraft, OrgDraft, UserDraft
-from issuer.authority.plan.present import Present, load
+from issuer.authority.plan.minting import Placeholders
+from issuer.authority.plan.present import load
 from issuer.authority.plan.source import step
-from issuer.keys.nkeys import PublicKey, Role, encode_public
 from issuer.store.unit import Unit
 
-EVERYTHING: Final = frozenset(SECTIONS)
 TO_BE_ISSUED: Final = "to be issued"
 
 
 @dataclass(frozen=True, slots=True)
+class AskPlan:
+    """What an apply of a document would do at a moment.
+
+    `operator` goes before the one the file names, so that one file can serve several; `prune`
+    names sections that are to be complete, besides those the file names itself.
+    """
+
+    document: Document
+    now: int
+    operator: str | None = None
+    prune: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What an apply would change. `digest` stands for the file and the state it was compared with."""
+    """What an apply would change; false when that is nothing. `digest` stands for the state compared with."""
 
     operator: str
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
     digest: str
 
-    @property
-    def changed(self) -> bool:
+    def __bool__(self) -> bool:
         return bool(self.changes)
 
     def lines(self) -> list[str]:
@@ -41,71 +52,27 @@ class Plan:
     def plain(self) -> dict[str, Any]:
         return {
             "operator": self.operator,
-            "changed": self.changed,
             "changes": [change.plain() for change in self.changes],
             "notes": list(self.notes),
             "digest": self.digest,
         }
 
 
-def plan(
-    unit: Unit,
-    document: Document,
-    now: int,
-    *,
-    operator: str | None = None,
-    prune: bool = False,
-) -> Plan:
+def plan(unit: Unit, question: AskPlan) -> Plan:
     """Compare a document with what there is; nothing is written.
-
-    `operator` goes before the one the file names, so that one file can serve several; `prune`
-    makes every section of the file complete, whatever the file says.
 
     Raises:
         BadDocument: the document asks for what cannot be, with its place in the file.
         InvalidClaims: what it asks for would be refused by every server.
         NotFound: it does not say which operator.
     """
-    sections = pruned(document, prune=prune)
-    present = load(unit, document, operator, sections)
-    return planned(document, present, operator=operator, prune=sections, now=now)
-
-
-def planned(
-    document: Document, present: Present, *, operator: str | None, prune: frozenset[str], now: int
-) -> Plan:
-    org = draft(document, present, Placeholders(), operator=operator, prune=prune, now=now)
-    mark = "\n".join([document.digest, ",".join(sorted(prune)), org.name, present.digest()])
-    return Plan(
-        operator=org.name,
-        changes=tuple(changes_of(org)),
-        notes=tuple(org.notes),
-        digest=hashlib.sha256(mark.encode()).hexdigest(),
+    document = question.document
+    prune = question.prune | document.prune
+    present = load(unit, document, question.operator, prune)
+    org = draft(
+        document, present, Placeholders(), operator=question.operator, prune=prune, now=question.now
     )
-
-
-def pruned(document: Document, *, prune: bool) -> frozenset[str]:
-    return EVERYTHING if prune else document.prune
-
-
-class Placeholders:
-    """Keys of the right form that nobody has the seed of: a plan must not make any."""
-
-    def operator(self, name: str) -> PublicKey:
-        return _placeholder(Role.OPERATOR, name)
-
-    def account(self, name: str, given: PublicKey | None) -> PublicKey:
-        return given or _placeholder(Role.ACCOUNT, name)
-
-    def user(self, account: PublicKey, name: str, given: PublicKey | None) -> PublicKey:
-        return given or _placeholder(Role.USER, f"{account} {name}")
-
-    def signing_key(self, owner: PublicKey, role: Role, what: str) -> PublicKey:
-        return _placeholder(role, f"{owner} {what}")
-
-
-def _placeholder(role: Role, text: str) -> PublicKey:
-    return encode_public(role, hashlib.sha256(f"accredit plan {role} {text}".encode()).digest())
+    return Plan(org.name, tuple(changes_of(org)), tuple(org.notes), present.digest())
 
 
 def changes_of(org: OrgDraft) -> list[Change]:
