@@ -8,13 +8,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from issuer.authority.desk import Actor, Authority
+from issuer.authority.desk import Actor, Authority, Outcome
 from issuer.authority.opening import open_authority
 from issuer.authority.pushing import mint_pusher
 from issuer.claims.operator import OperatorClaims
 from issuer.delivery.pusher import Pusher
 from issuer.delivery.system_account import Credentials, SystemAccount, Tls, connect_system_account
 from issuer.errors import NotFound
+from issuer.keys.nkeys import Role, role_of
 from issuer.settings import Settings
 from issuer.store import hierarchy
 from issuer.store.hierarchy import Operator
@@ -70,8 +71,13 @@ class Wiring:
                     return keyring.signer(unit, public)
         raise NotFound("no operator key is stored here to sign a deletion with")
 
-    def _committed(self) -> None:
-        if self.pusher is not None:
+    def _committed(self, result: object) -> None:
+        if self.pusher is None:
+            return
+        if isinstance(result, Outcome) and result.token and role_of(result.public) is Role.ACCOUNT:
+            # A new account token leaves before its row in the outbox is looked at.
+            self.pusher.wake(result.token)
+        else:
             self.pusher.wake()
 
 

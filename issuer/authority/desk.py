@@ -25,6 +25,7 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 Clock = Callable[[], int]
+Committed = Callable[[object], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,12 @@ class Authority:
         keyring: Keyring,
         *,
         clock: Clock,
-        committed: Callable[[], None] = lambda: None,
+        committed: Committed = lambda _: None,
     ) -> None:
         self.database = database
         self.keyring = keyring
         self._clock = clock
-        # Called after a commit: wakes whoever delivers.
+        # Called after a commit with what the act gave: wakes whoever delivers.
         self._committed = committed
 
     def perform(
@@ -136,7 +137,7 @@ class Authority:
         except (Refused, PeerError) as refusal:
             self._note_refusal(function.__name__, refusal, actor, reason, correlation)
             raise
-        self._committed()
+        self._committed(result)
         return result
 
     def ask(self, function: Callable[[Unit, A], R], question: A) -> R:

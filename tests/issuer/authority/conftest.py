@@ -49,7 +49,7 @@ def house(database_url: str) -> Iterator[House]:
         database,
         Keyring(MasterKey(bytes(range(32)))),
         clock=lambda: clock[0],
-        committed=lambda: woken.append(clock[0]),
+        committed=lambda _: woken.append(clock[0]),
     )
     yield House(authority, clock, woken)
     database.close()
