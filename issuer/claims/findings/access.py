@@ -16,7 +16,7 @@ from issuer.claims.user import UserBody, UserTemplate
 
 # Go's layout 15:04:05: one digit is enough for the hour, a fraction is tolerated.
 _TIME: Final = re.compile(r"([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:[.,][0-9]+)?")
-_PREFIX_LENGTH: Final = re.compile(r"[0-9]{1,7}")
+_PREFIX_LENGTH: Final = re.compile(r"0*([0-9]{1,3})")
 
 
 def permissions(body: Permissions | UserBody | UserTemplate, at: str) -> Findings:
@@ -53,21 +53,22 @@ def networks(entries: Sequence[str], at: str) -> Findings:
 def is_network(text: str) -> bool:
     """Whether Go takes it as CIDR: an address without zone, a slash and a prefix length."""
     address, slash, length = text.partition("/")
-    if not slash or "%" in address or not _PREFIX_LENGTH.fullmatch(length):
+    found = _PREFIX_LENGTH.fullmatch(length)
+    if not slash or "%" in address or not found:
         return False
     try:
-        return int(length) <= ipaddress.ip_address(address).max_prefixlen
+        return int(found[1]) <= ipaddress.ip_address(address).max_prefixlen
     except ValueError:
         return False
 
 
 def times(ranges: Sequence[TimeRange], at: str) -> Findings:
     for index, window in enumerate(ranges):
-        for name in ("start", "end"):
+        for name, article in (("start", "a"), ("end", "an")):
             value = getattr(window, name)
             pointer = f"{at}/{index}/{name}"
             if not value:
-                yield error(f"user.time-{name}", f"time ranges {name} must contain a {name}", pointer)
+                yield error(f"user.time-{name}", f"time ranges {name} must contain {article} {name}", pointer)
             elif not is_time(value):
                 words = f"{name} in time range is invalid {quoted(value)}"
                 yield error(f"user.time-{name}", words, pointer)

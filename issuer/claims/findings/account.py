@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec import UNSET
+
 from issuer.claims.account import (
     AccountBody,
     AccountClaims,
@@ -23,6 +25,8 @@ from issuer.claims.findings.info import info
 from issuer.claims.findings.sharing import exports, imports
 from issuer.claims.findings.subjects import subject
 from issuer.claims.quoting import quoted
+from issuer.claims.user import UserTemplate
+from issuer.claims.wire import go_float
 from issuer.keys.nkeys import Role, is_public
 from issuer.subjects import has_wildcards
 
@@ -152,6 +156,9 @@ def _counts(body: AccountBody) -> Findings:
 
 
 def _signing_keys(body: AccountBody) -> Findings:
+    for index, entry in enumerate(body.signing_keys):
+        if isinstance(entry, Scope):
+            yield from _readable_numbers(entry.template, f"/nats/signing_keys/{index}/template")
     # Later entries of one key win, as in the map the library reads them into.
     entries: Mapping[str, tuple[int, str | Scope]] = {
         entry.key if isinstance(entry, Scope) else entry: (index, entry)
@@ -165,3 +172,15 @@ def _signing_keys(body: AccountBody) -> Findings:
             yield error("account.scope-key", f"{key} is not an account public key", pointer + "/key")
         else:
             yield error("account.signing-key", f"{quoted(key)} is not a valid account signing key", pointer)
+
+
+def _readable_numbers(template: UserTemplate, at: str) -> Findings:
+    # The library reads templates by way of floats, and what one rounds up out of range it cannot read
+    # at all: the account would be lost to every server.
+    numbers = {name: getattr(template, name) for name in ("subs", "data", "payload")}
+    if template.resp is not None:
+        numbers |= {"resp/max": template.resp.max, "resp/ttl": template.resp.ttl}
+    for name, number in numbers.items():
+        if number is not UNSET and not -(2**63) <= int(go_float(float(number))) < 2**63:
+            words = f"no server can read a number as large as {number} in a role"
+            yield error("account.scope-number", words, f"{at}/{name}")

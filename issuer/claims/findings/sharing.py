@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -87,10 +88,14 @@ def _overlapping_exports(offered: Sequence[Export], at: str, *, service: bool) -
     indexed = enumerate(offered)
     group = [(index, each.subject) for index, each in indexed if (each.type == "service") is service]
     noun = "service" if service else "stream"
+    times = Counter(text for _, text in group)
     reported: set[str] = set()
     for index, outer in group:
-        inner = next((text for other, text in group if other != index and contained(text, outer)), None)
-        if inner is not None and outer not in reported:
+        if outer in reported:
+            continue
+        # A subject that is offered twice contains itself, and is named by whichever comes first.
+        inner = next((t for i, t in group if contained(t, outer) and (i != index or times[outer] > 1)), None)
+        if inner is not None:
             reported.add(outer)
             words = f"{noun} export subject {quoted(outer)} already exports {quoted(inner)}"
             yield error("export.overlap", words, f"{at}/{index}/subject")

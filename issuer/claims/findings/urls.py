@@ -120,7 +120,7 @@ def _ip_literal(text: str) -> str:
     try:
         ipaddress.IPv6Address(f"{name}%{zone}" if percent and zone else name)
     except ValueError:
-        raise UrlError(f"invalid host: {_address_fault(name)}") from None
+        raise UrlError(_address_fault(name)) from None
     return text
 
 
@@ -128,7 +128,8 @@ def _address_fault(name: str) -> str:
     try:
         ipaddress.IPv4Address(name)
     except ValueError:
-        return f"ParseAddr({quoted(name)}): unable to parse IP"
+        # Go goes on to say what is wrong with it in particular.
+        return f"invalid host: ParseAddr({quoted(name)}): unable to parse IP"
     return "invalid IP-literal"
 
 
