@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-from issuer.claims.account import AccountClaims, Scope, signing_key
+from issuer.claims.account import AccountClaims, JetStreamLimits, Scope, signing_key
 from issuer.claims.exchange import ActivationClaims
 from issuer.claims.fields import Envelope
 from issuer.claims.findings import validate
@@ -57,19 +57,24 @@ def writable(maker: Maker, kind: str) -> Any:
         claims = from_plain(plain, KINDS[kind])
         codes = {each.code for each in validate(claims, now=NOW)}
         if codes.isdisjoint({"operator.account-server", "account.scope-number"}):
-            return as_go_keeps_roles(claims) if isinstance(claims, AccountClaims) else claims
+            return as_go_keeps_it(claims) if isinstance(claims, AccountClaims) else claims
 
 
-def as_go_keeps_roles(claims: AccountClaims) -> AccountClaims:
-    """Go keeps one entry for each key, and in a role takes 0 and absent for unlimited (claims spec §3.6)."""
+def as_go_keeps_it(claims: AccountClaims) -> AccountClaims:
+    """One entry for each key, 0 and absent in a role unlimited (claims spec §3.6), tiers or flat (§3.2)."""
     keys: dict[str, str | Scope] = {}
     for entry in claims.nats.signing_keys:
         if isinstance(entry, Scope):
             given = {name: getattr(entry.template, name) for name in ("subs", "data", "payload")}
-            limits = {name: -1 if value is UNSET or not value else value for name, value in given.items()}
-            entry = replace(entry, template=replace(entry.template, **limits))
+            given = {name: -1 if value is UNSET or not value else value for name, value in given.items()}
+            entry = replace(entry, template=replace(entry.template, **given))
         keys[signing_key(entry)] = entry
-    return replace(claims, nats=replace(claims.nats, signing_keys=tuple(keys.values())))
+    limits = claims.nats.limits
+    if limits.tiered_limits:
+        limits = replace(
+            limits, **{name: value for name, value in asdict(JetStreamLimits()).items() if name != "extra"}
+        )
+    return replace(claims, nats=replace(claims.nats, signing_keys=tuple(keys.values()), limits=limits))
 
 
 def activations(seed: int) -> Iterator[str]:
