@@ -61,7 +61,7 @@ def _file(name: str, now: int) -> list[Checked]:
         if public and public != claims.sub:
             wrong = f"stands under {public} but is of {claims.sub}"
             findings = (*findings, Finding(Level.ERROR, "pack.key", wrong, "/sub"))
-        kind = type(claims).kind  # type: ignore[attr-defined]
+        kind = type(claims).kind
         found.append(Checked(kind, claims.name, claims.sub, findings))
     return found
 

@@ -67,7 +67,7 @@ def jwt(workspace: Workspace, *, file: str | None, file_argument: str | None, **
         raise click.UsageError("which file? name it, or - for stdin")
     found = decode(parse_decorated_token(read_text(source)))
     claims = found.claims
-    kind = type(claims).kind  # type: ignore[attr-defined]
+    kind = type(claims).kind
     description = Description(kind, claims.name, claims.sub, found.token, found.version, claims)
     _show(workspace, description, values)
 

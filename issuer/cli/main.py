@@ -120,6 +120,7 @@ VERBS: Final[Table] = {
     "export": Branch(
         "take it elsewhere",
         nsc=("issuer.cli.moving:export_nsc", "a store that nsc works with"),
+        org=("issuer.cli.declare:export_org", "the present state as a file for plan and apply"),
         keys=("issuer.cli.keys:export_keys", "seeds as files"),
     ),
     "plan": ("issuer.cli.declare:plan", "show what a declarative file would change"),
