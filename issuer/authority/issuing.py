@@ -22,8 +22,8 @@ from issuer.authority.names import checked_name
 from issuer.authority.signing import checked, head, reissue_floor, user_signer
 from issuer.authority.users import check_template_values, place
 from issuer.claims.account import AccountClaims, Scope
-from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims, new_scoped_user, new_user
+from issuer.custody.keyring import Keyring
 from issuer.keys.creds import format_creds
 from issuer.keys.nkeys import PublicKey, Role, Seed
 from issuer.store import bulk, hierarchy
@@ -45,8 +45,6 @@ class IssueUsers:
     tags: tuple[str, ...] = ()
     validity: Validity = NO_VALIDITY
     with_creds: bool = False
-    # Made beforehand, one for each name; else they are made on the way.
-    seeds: tuple[Seed, ...] = ()
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -60,66 +58,48 @@ class Issued(msgspec.Struct, frozen=True):
         return f"Issued({self.name!r}, {self.public})"
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a batch stands on: the keys and claims it is signed by and under, as of two versions."""
+
+    operator_head: str
+    account_head: str
+    account_id: int
+    account: PublicKey
+    role: str
+    signer: Signer
+    scope: Scope | None
+    template: UserClaims
+    floor: int
+
+    def same(self, other: _Ground) -> bool:
+        heads = (self.operator_head, self.account_head)
+        return heads == (other.operator_head, other.account_head)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Users signed and sealed for certain rows, before those rows are ours."""
+
+    ground: _Ground
+    first_id: int
+    issued_at: int
+    rows: list[bulk.NewUser]
+    issued: list[Issued]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A batch that is committed, and where the next one may expect to stand."""
+
+    issued: list[Issued]
+    ground: _Ground
+    next_id: int
+
+
 def issue_users(turn: Turn, act: IssueUsers) -> list[Issued]:
     """Issue one batch in one transaction."""
-    operator, account = place(turn, act.operator, act.account)
-    owner: AccountClaims = head(turn, "account", account.id).claims
-    authority: OperatorClaims = head(turn, "operator", operator.id).claims
-    signer, scope = user_signer(turn, authority, owner, act.role)
-    tags = merged_tags((), TagChange(act.tags))
-    template = _template(owner, signer, scope, tags, act.validity)
-    checked(template, turn.now)
-    # Fresh keys are on no revocation list, but `*` cuts everybody's.
-    issued_at = max(turn.now, reissue_floor(owner, "") + 1)
-    ids = hierarchy.allocate_ids(turn.unit, len(act.names))
-    rows: list[bulk.NewUser] = []
-    events: list[Event] = []
-    issued: list[Issued] = []
-    actor = str(turn.actor)
-    seeds = act.seeds or make_seeds(len(act.names))
-    for row_id, text, seed in zip(ids, act.names, seeds, strict=True):
-        name = checked_name(text, "user")
-        if scope is not None:
-            check_template_values(name, tags, scope.template)
-        claims = msgspec.structs.replace(template, sub=seed.public, name=name)
-        signed = encode(claims, signer, now=issued_at)
-        digest = token_hash(signed.token)
-        rows.append(
-            bulk.NewUser(
-                id=row_id,
-                public=seed.public,
-                name=name,
-                sealed=turn.keyring.sealed(seed, row_id=row_id, purpose="identity"),
-                jti=signed.claims.jti,
-                sha256=digest,
-                token=signed.token,
-            )
-        )
-        events.append(
-            Event(
-                code=EventCode.USER_ISSUED,
-                actor=actor,
-                target=seed.public,
-                after=digest,
-                artefacts=((signed.claims.jti, digest),),
-                reason=turn.reason,
-                correlation=turn.correlation,
-                detail={"name": name, "account": account.public, "role": act.role or ""},
-            )
-        )
-        creds = format_creds(signed.token, seed) if act.with_creds else ""
-        issued.append(Issued(name, seed.public, creds))
-    common = bulk.Common(
-        account_id=account.id,
-        role=scope.role if scope else "",
-        issuer=signer.public,
-        issued_at=issued_at,
-        expires_at=template.exp or None,
-        now=turn.now,
-    )
-    bulk.insert_users(turn.unit, common, rows)
-    append_many(turn.unit, events, turn.now)
-    return issued
+    return _issue(turn, act, None).issued
 
 
 def issue_many(
@@ -129,29 +109,130 @@ def issue_many(
     actor: Actor,
     *,
     reason: str = "",
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Issued]:
     """Issue users for any number of names, a batch at a time; what was yielded is committed."""
     source = iter(names)
     done = 0
-    # libsodium lets go of the interpreter while it works, so keys are made a batch ahead beside it.
-    with ThreadPoolExecutor(1, thread_name_prefix="keys") as ahead:
+    ready: _Batch | None = None
+    # A batch is signed and sealed while the one before it is written: signing and writing both
+    # let go of the interpreter for most of their time.
+    with ThreadPoolExecutor(1, thread_name_prefix="issuing") as writer:
         batch = tuple(islice(source, BATCH))
-        seeds = ahead.submit(make_seeds, len(batch))
+        ground: _Ground | None = None
+        next_id = 0
         while batch:
-            following = tuple(islice(source, BATCH))
-            made, seeds = seeds.result(), ahead.submit(make_seeds, len(following))
-            issued = authority.perform(
-                issue_users, replace(act, names=batch, seeds=made), actor, reason=reason
+            writing = writer.submit(
+                authority.perform, _issuing(ready), replace(act, names=batch), actor, reason=reason
             )
-            done += len(issued)
+            following = tuple(islice(source, BATCH))
+            ready = None
+            if ground is not None and following:
+                ready = _prepared(
+                    ground,
+                    authority.keyring,
+                    replace(act, names=following),
+                    range(next_id + len(batch), next_id + len(batch) + len(following)),
+                    authority.now(),
+                )
+            written = writing.result()
+            ground, next_id = written.ground, written.next_id
+            done += len(written.issued)
             progress(done)
-            yield from issued
+            yield from written.issued
             batch = following
 
 
-def make_seeds(count: int) -> tuple[Seed, ...]:
-    return tuple(Seed.generate(Role.USER) for _ in range(count))
+def _issuing(ready: _Batch | None) -> Callable[[Turn, IssueUsers], _Written]:
+    # Named as what it is, for the event of a refusal.
+    def issue_users(turn: Turn, act: IssueUsers) -> _Written:
+        return _issue(turn, act, ready)
+
+    return issue_users
+
+
+def _issue(turn: Turn, act: IssueUsers, ready: _Batch | None) -> _Written:
+    """Write a batch, the one made ready if what it stands on is still so, else one made here."""
+    ground = _ground(turn, act)
+    ids = hierarchy.allocate_ids(turn.unit, len(act.names))
+    stands = ready is not None and ready.first_id == ids.start and ready.ground.same(ground)
+    batch = ready if ready is not None and stands else _prepared(ground, turn.keyring, act, ids, turn.now)
+    common = bulk.Common(
+        account_id=ground.account_id,
+        role=ground.role,
+        issuer=ground.signer.public,
+        issued_at=batch.issued_at,
+        expires_at=ground.template.exp or None,
+        now=turn.now,
+    )
+    bulk.insert_users(turn.unit, common, batch.rows)
+    append_many(turn.unit, _events(turn, ground, batch.rows), turn.now)
+    return _Written(batch.issued, ground, ids.stop)
+
+
+def _ground(turn: Turn, act: IssueUsers) -> _Ground:
+    operator, account = place(turn, act.operator, act.account)
+    owner, authority = head(turn, "account", account.id), head(turn, "operator", operator.id)
+    signer, scope = user_signer(turn, authority.claims, owner.claims, act.role)
+    template = _template(owner.claims, signer, scope, merged_tags((), TagChange(act.tags)), act.validity)
+    checked(template, turn.now)
+    return _Ground(
+        operator_head=authority.version.sha256,
+        account_head=owner.version.sha256,
+        account_id=account.id,
+        account=account.public,
+        role=scope.role if scope else "",
+        signer=signer,
+        scope=scope,
+        template=template,
+        # Fresh keys are on no revocation list, but `*` cuts everybody's.
+        floor=reissue_floor(owner.claims, ""),
+    )
+
+
+def _prepared(ground: _Ground, keyring: Keyring, act: IssueUsers, ids: range, now: int) -> _Batch:
+    issued_at = max(now, ground.floor + 1)
+    template, signer = ground.template, ground.signer
+    rows: list[bulk.NewUser] = []
+    issued: list[Issued] = []
+    for row_id, text in zip(ids, act.names, strict=True):
+        name = checked_name(text, "user")
+        if ground.scope is not None:
+            check_template_values(name, template.nats.tags, ground.scope.template)
+        seed = Seed.generate(Role.USER)
+        claims = msgspec.structs.replace(template, sub=seed.public, name=name)
+        signed = encode(claims, signer, now=issued_at)
+        rows.append(
+            bulk.NewUser(
+                id=row_id,
+                public=seed.public,
+                name=name,
+                sealed=keyring.sealed(seed, row_id=row_id, purpose="identity"),
+                jti=signed.claims.jti,
+                sha256=token_hash(signed.token),
+                token=signed.token,
+            )
+        )
+        creds = format_creds(signed.token, seed) if act.with_creds else ""
+        issued.append(Issued(name, seed.public, creds))
+    return _Batch(ground, ids.start, issued_at, rows, issued)
+
+
+def _events(turn: Turn, ground: _Ground, rows: list[bulk.NewUser]) -> list[Event]:
+    actor = str(turn.actor)
+    return [
+        Event(
+            code=EventCode.USER_ISSUED,
+            actor=actor,
+            target=row.public,
+            after=row.sha256,
+            artefacts=((row.jti, row.sha256),),
+            reason=turn.reason,
+            correlation=turn.correlation,
+            detail={"name": row.name, "account": ground.account, "role": ground.role},
+        )
+        for row in rows
+    ]
 
 
 def _template(
