@@ -1,378 +1,271 @@
-"""Tokens and findings against the Go and the JavaScript library."""
+"""Tokens and findings against the Go library of the server and the JavaScript one."""
 
 from __future__ import annotations
 
 import base64
 import json
-import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
-from msgspec import UNSET
-from msgspec.structs import asdict, replace
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
-from issuer.claims.account import AccountClaims, JetStreamLimits, Scope, signing_key
+from issuer.claims.account import AccountClaims, new_account
 from issuer.claims.exchange import ActivationClaims
-from issuer.claims.fields import Envelope
+from issuer.claims.fields import Permission
 from issuer.claims.findings import validate
-from issuer.claims.operator import OperatorClaims
-from issuer.claims.user import UserClaims, new_user
-from issuer.claims.wire import from_plain, strict_object, to_plain
+from issuer.claims.operator import OperatorClaims, new_operator
+from issuer.claims.user import UserClaims, new_scoped_user, new_user
+from issuer.claims.wire import ClaimSyntaxError, from_plain, to_plain
 from issuer.errors import AccreditError
-from issuer.keys.nkeys import Role, Seed
-from issuer.tokens.envelope import KINDS, decode, encode, token_hash
+from issuer.keys.creds import format_creds, parse_creds
+from issuer.keys.nkeys import Role
+from issuer.subjects import Subject
+from issuer.tokens.envelope import HEADER, KINDS, TokenRoleError, Verified, decode, encode
 from issuer.tokens.signer import SeedSigner
-from tests import nasty_claims, peers
+from tests import peers
 from tests.components import require
-from tests.nasty_claims import ACCOUNT, ACCOUNT_KEY, CURVE, OPERATOR, OTHER_ACCOUNT, SERVER, USER, Maker
+from tests.issuer.claims.making import BODIES, ISSUER, KEYS, SEEDS, any_claims, sound_claims
 
-NOW = int(time.time())
-SIGNERS = {
-    "operator": OPERATOR,
-    "account": OPERATOR,
-    "user": ACCOUNT,
-    "activation": OTHER_ACCOUNT,
-    "authorization_request": SERVER,
-    "authorization_response": ACCOUNT,
-}
-SUBJECTS = {"operator": OPERATOR, "account": ACCOUNT, "activation": ACCOUNT}
+Ask = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+EXAMPLES = 300
+SIGNERS = {role: SeedSigner(seeds[0]) for role, seeds in SEEDS.items()}
+ACCOUNT = SEEDS[Role.ACCOUNT][0]
 
 
-@pytest.fixture(autouse=True)
-def _go() -> None:
+@pytest.fixture(scope="module")
+def go() -> Ask:
     require("go")
+    return peers.go_oracle
 
 
-def signed(claims: Envelope, signer: Seed) -> str:
-    return encode(claims, SeedSigner(signer), now=NOW).token
+@pytest.fixture(scope="module")
+def node() -> Ask:
+    require("node")
+    return lambda acts: peers.node_tokens(*acts)
 
 
-def writable(maker: Maker, kind: str) -> Any:
-    """Claims that Go does not refuse to write and can read."""
-    while True:
-        plain = {**maker.claims(kind), "sub": SUBJECTS.get(kind, USER).public}
-        claims = from_plain(plain, KINDS[kind])
-        codes = {each.code for each in validate(claims, now=NOW)}
-        if codes.isdisjoint({"operator.account-server", "account.scope-number"}):
-            return as_go_keeps_it(claims) if isinstance(claims, AccountClaims) else claims
+def examples(strategy: st.SearchStrategy[Any], count: int = EXAMPLES) -> list[Any]:
+    """Many at once: the peers are asked in one go, so nothing is shrunk."""
+    made: list[Any] = []
 
-
-def as_go_keeps_it(claims: AccountClaims) -> AccountClaims:
-    """One entry for each key, 0 and absent in a role unlimited (claims spec §3.6), tiers or flat (§3.2)."""
-    keys: dict[str, str | Scope] = {}
-    for entry in claims.nats.signing_keys:
-        if isinstance(entry, Scope):
-            given = {name: getattr(entry.template, name) for name in ("subs", "data", "payload")}
-            given = {name: -1 if value is UNSET or not value else value for name, value in given.items()}
-            entry = replace(entry, template=replace(entry.template, **given))
-        keys[signing_key(entry)] = entry
-    limits = claims.nats.limits
-    if limits.tiered_limits:
-        limits = replace(
-            limits, **{name: value for name, value in asdict(JetStreamLimits()).items() if name != "extra"}
-        )
-    return replace(claims, nats=replace(claims.nats, signing_keys=tuple(keys.values()), limits=limits))
-
-
-def activations(seed: int) -> Iterator[str]:
-    maker = Maker(seed)
-    for _ in range(40):
-        plain = {**maker.claims("activation"), "sub": maker.one(ACCOUNT, OTHER_ACCOUNT).public}
-        signer = maker.one(OTHER_ACCOUNT, OTHER_ACCOUNT, ACCOUNT_KEY)
-        yield signed(from_plain(plain, ActivationClaims), signer)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", range(3))
-def test_the_findings_are_those_of_the_go_library(kind: str, seed: int) -> None:
-    maker = Maker(1000 + seed)
-    maker.tokens = tuple(activations(seed))
-    cases = [maker.claims(kind) for _ in range(400)]
-    answers = peers.go_oracle({"op": "validate", "kind": kind, "claims": plain} for plain in cases)
-    seen: Counter[str] = Counter()
-    for plain, answer in zip(cases, answers, strict=True):
-        found = validate(from_plain(plain, KINDS[kind]), now=NOW)
-        unreadable = any(each.code == "account.scope-number" for each in found)
-        assert answer["ok"] is not unreadable, (answer, plain)
-        if unreadable:
-            continue
-        theirs = Counter((issue["level"], issue["description"]) for issue in answer["issues"])
-        ours = Counter((each.level.value, each.message) for each in found)
-        assert ours == theirs, plain
-        seen.update(each.code for each in found)
-    # Claims that are only ever good, or all bad in one way, would compare nothing.
-    assert len(seen) >= {"operator": 7, "account": 25, "user": 10}.get(kind, 3), seen
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_one_encodes_the_other_encodes_and_reads_alike(kind: str) -> None:
-    maker = Maker(77)
-    cases = [writable(maker, kind) for _ in range(150)]
-    seed = SIGNERS[kind].reveal()
-    written = peers.go_oracle(
-        {"op": "encode", "kind": kind, "claims": to_plain(claims), "seed": seed} for claims in cases
+    @settings(
+        max_examples=count, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
     )
-    ours = []
-    for claims, answer in zip(cases, written, strict=True):
-        assert answer["ok"], (answer, to_plain(claims))
-        theirs = decode(answer["token"], KINDS[kind])
-        again = encode(claims, SeedSigner(SIGNERS[kind]), now=theirs.claims.iat)
-        assert again.token == theirs.token
-        ours.append(again)
-    read = peers.go_oracle({"op": "decode", "token": each.token} for each in ours)
-    for each, answer in zip(ours, read, strict=True):
-        assert answer["ok"], answer
-        assert answer["kind"] == kind
-        assert from_plain(answer["claims"], KINDS[kind]) == decode(each.token).claims
+    @given(strategy)
+    def collect(one: Any) -> None:
+        made.append(one)
+
+    collect()
+    return made
 
 
-def test_activations_have_the_same_hash() -> None:
-    tokens = list(activations(5))
-    for token, answer in zip(
-        tokens, peers.go_oracle({"op": "activation_hash", "token": token} for token in tokens), strict=True
-    ):
-        claims = decode(token, ActivationClaims).claims
-        if answer["ok"]:
-            assert claims.hash_id() == answer["hash"]
+def signed(payload: dict[str, Any] | str, role: Role, header: str = HEADER.decode(), *, first: bool = False) -> str:
+    """A token made by hand, whatever it says; `first` signs the way of the first format."""
+    text = payload if isinstance(payload, str) else json.dumps(payload)
+    chunk = base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    signature = SEEDS[role][0].sign((chunk if first else f"{header}.{chunk}").encode())
+    return f"{header}.{chunk}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+def ours(claims: Any, now: int) -> Counter[tuple[str, str]]:
+    return Counter((found.level.value, found.message) for found in validate(claims, now=now))
+
+
+def theirs(answer: dict[str, Any]) -> Counter[tuple[str, str]]:
+    return Counter((issue["level"], issue["description"]) for issue in answer["issues"])
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_findings_are_the_go_librarys_word_for_word(kind: str, go: Ask) -> None:
+    wishes = examples(any_claims(kind))
+    answers = go([{"op": "validate", "kind": kind, "claims": wish} for wish in wishes])
+    now = int(time.time())
+    found: Counter[str] = Counter()
+    for wish, answer in zip(wishes, answers, strict=True):
+        expected = theirs(answer)
+        assert ours(from_plain(wish, KINDS[kind]), now) == expected, wish
+        found.update(text for _, text in expected)
+    assert len(found) > 1
+
+
+def test_an_activation_inside_an_import_is_judged_alike(go: Ask) -> None:
+    exporter, importer, stranger = KEYS[Role.ACCOUNT]
+    signing = SeedSigner(SEEDS[Role.ACCOUNT][2])
+    wishes = []
+    for grant in examples(sound_claims("activation"), 60):
+        for named in ("", exporter, "x"):
+            body = {**grant["nats"], "issuer_account": named}
+            claims = from_plain({**grant, "nats": body}, ActivationClaims)
+            for signer in (SIGNERS[Role.ACCOUNT], signing):
+                token = encode(claims, signer, now=1).token
+                taken = {"type": "stream", "subject": "a.b", "account": exporter, "token": token}
+                other = {**taken, "type": "service", "to": "a.>"}
+                wishes += [{"sub": sub, "nats": {"imports": [taken, other]}} for sub in (importer, stranger)]
+    user = encode(new_user(KEYS[Role.USER][0], "u"), SIGNERS[Role.ACCOUNT], now=1).token
+    wishes.append({"nats": {"imports": [{"type": "stream", "subject": "a", "account": exporter, "token": user}]}})
+    answers = go([{"op": "validate", "kind": "account", "claims": wish} for wish in wishes])
+    for wish, answer in zip(wishes, answers, strict=True):
+        assert ours(from_plain(wish, AccountClaims), 2) == theirs(answer), wish
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_our_tokens_are_the_go_librarys_byte_for_byte(kind: str, go: Ask) -> None:
+    wishes = examples(sound_claims(kind))
+    seed = SEEDS[ISSUER[kind]][0].reveal()
+    answers = go([{"op": "encode", "kind": kind, "claims": wish, "seed": seed} for wish in wishes])
+    for wish, answer in zip(wishes, answers, strict=True):
+        if not answer["ok"]:
+            # The one rule it applies while encoding; we apply all of them before.
+            assert "account server url" in answer["error"]
             continue
-        with pytest.raises(AccreditError) as refused:
-            claims.hash_id()
-        assert refused.value.message == answer["error"]
+        read = decode(answer["token"])
+        again = encode(from_plain(wish, KINDS[kind]), SIGNERS[ISSUER[kind]], now=read.claims.iat)
+        assert again.token == answer["token"]
+        assert again.claims == read.claims
 
 
-def b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+@pytest.mark.parametrize("kind", BODIES)
+def test_go_reads_our_tokens(kind: str, go: Ask) -> None:
+    tokens = [
+        encode(from_plain(wish, KINDS[kind]), SIGNERS[ISSUER[kind]], now=1_700_000_000)
+        for wish in examples(sound_claims(kind), 100)
+    ]
+    answers = go([{"op": "decode", "token": made.token} for made in tokens])
+    assert [answer["kind"] for answer in answers] == [kind] * len(tokens)
+    for made, answer in zip(tokens, answers, strict=True):
+        assert answer["claims"]["jti"] == made.claims.jti
+        assert answer["claims"]["sub"] == made.claims.sub
 
 
-def unb64(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "==="[: -len(text) % 4])
+values = st.sampled_from([None, 0, 1, 1.0, 1e9, 2**63, -1, "", "x", True, [], {}, [1], {"a": 1}, "user", 2, 3])
+members = ["type", "version", "subs", "pub", "tags", "issuer_account", "Type", "SUBS", "ſub", "bearer_token", "src",
+           "times", "resp", "other"]  # fmt: skip
+top_members = ["type", "tags", "iat", "exp", "nbf", "name", "aud", "Type", "ISS", "jti", "issuer_account", "other"]
+changes = st.lists(st.tuples(st.booleans(), st.sampled_from(members + top_members), values), min_size=1, max_size=3)
+headers = st.sampled_from(
+    [{"typ": "JWT", "alg": "ed25519-nkey"}, {"typ": "jwt", "alg": "ed25519"}, {"typ": "JWT", "alg": "Ed25519-NKey"},
+     {"alg": "ed25519-nkey", "typ": "JWT", "kid": "x"}, {"typ": "JWT", "alg": "none"}, {"typ": "JWT"}, {"alg": "ed25519"},
+     {"typ": 1, "alg": "ed25519"}, {"typ": "JWT", "alg": "EdDSA"}, {"typ": "JWT", "alg": "ed25519", "alg ": "x"}]
+)  # fmt: skip
 
 
-def resigned(payload: bytes, signer: Seed, header: str = '{"typ":"JWT","alg":"ed25519-nkey"}') -> str:
-    message = f"{b64(header.encode())}.{b64(payload)}"
-    return f"{message}.{b64(signer.sign(message.encode()))}"
+def hand_made(change: tuple[list[tuple[bool, str, Any]], dict[str, Any], bool, Role]) -> str:
+    edits, header, first, role = change
+    plain: dict[str, Any] = {
+        "iat": 1,
+        "iss": KEYS[role][0],
+        "sub": KEYS[Role.USER][0],
+        "nats": {"pub": {}, "sub": {}, "subs": -1, "type": "user", "version": 2},
+    }
+    for inside, name, value in edits:
+        (plain["nats"] if inside else plain)[name] = value
+    chunk = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+    return signed(plain, role, chunk, first=first)
 
 
-def signed_first_format(payload: bytes, signer: Seed, header: str = '{"typ":"jwt","alg":"ed25519"}') -> str:
-    return f"{b64(header.encode())}.{b64(payload)}.{b64(signer.sign(b64(payload).encode()))}"
-
-
-def damaged(draw: random.Random, tokens: list[str]) -> str:
-    token = draw.choice(tokens)
-    chunks = token.split(".")
-    what = draw.randrange(7)
-    if what == 0:
-        return token[: draw.randrange(len(token))]
-    if what == 1:
-        raw = bytearray(token.encode())
-        raw[draw.randrange(len(raw))] ^= 1 << draw.randrange(7)
-        return raw.decode()
-    if what == 2:
-        chunks[draw.randrange(3)] = draw.choice(tokens).split(".")[draw.randrange(3)]
-        return ".".join(chunks)
-    if what == 3:
-        return token + draw.choice(["\n", "=", " ", ".", ".x", "A"])
-    if what == 4:
-        place = draw.randrange(len(token))
-        return token[:place] + draw.choice(["+", "/", "=", "-", "_", "é", "\0", " "]) + token[place + 1 :]
-    header = draw.choice([
-        '{"typ":"jwt","alg":"ed25519"}', '{"typ":"JWT","alg":"ED25519-NKEY"}', '{"typ":"JWT","alg":"none"}',
-        '{"typ":"JWT"}', '{"alg":"ed25519-nkey"}', "[]", '{"typ":"JWT","alg":"EdDSA"}', "",
-        '{"typ":1,"alg":"ed25519"}', '{"typ":"JWT","alg":"ed25519-nkey","kid":"x"}',
-    ])  # fmt: skip
-    plain = strict_object(unb64(chunks[1]))
-    seed = {each.public: each for each in nasty_claims.SEEDS}[plain["iss"]]
-    if what == 5:
-        return resigned(unb64(chunks[1]), seed, header)
-    return signed_first_format(unb64(chunks[1]), seed, header)
-
-
-# Where we are stricter on purpose (claims spec §1.2, §2.5): what servers might read in two ways.
-STRICTER = (
-    "key.",
-    "claims.syntax",
-    "token.role",  # subjects are checked when read, not only when written
-    "token.malformed",  # blanks, spare bits and other texts of the same bytes
-)
-
-
-def test_verdicts_on_damaged_tokens_agree() -> None:
-    maker, draw = Maker(9), random.Random(9)
-    tokens = [signed(writable(maker, kind), SIGNERS[kind]) for kind in KINDS for _ in range(5)]
-    cases = tokens + [damaged(draw, tokens) for _ in range(3000)]
-    answers = peers.go_oracle({"op": "decode", "token": token} for token in cases)
-    agreed: Counter[bool] = Counter()
-    stricter = 0
-    for token, answer in zip(cases, answers, strict=True):
+def test_what_we_accept_go_accepts(go: Ask) -> None:
+    roles = st.sampled_from([Role.ACCOUNT, Role.ACCOUNT, Role.OPERATOR, Role.USER])
+    tokens = [hand_made(change) for change in examples(st.tuples(changes, headers, st.booleans(), roles), 2000)]
+    tokens += mangled(encode(new_user(KEYS[Role.USER][0], "u"), SIGNERS[Role.ACCOUNT], now=1).token)
+    verdicts: Counter[tuple[bool, bool]] = Counter()
+    for token, answer in zip(tokens, go([{"op": "decode", "token": token} for token in tokens]), strict=True):
         try:
-            decode(token)
-            ours, fault = True, None
+            read: Verified[Any] | None = decode(token)
         except AccreditError as error:
-            ours, fault = False, error
-        if ours and not answer["ok"]:
-            # One text of a token has one meaning here: blanks around it are none of it.
-            assert token.strip() != token, (answer, token)
-        elif fault is not None and answer["ok"]:
-            assert fault.code.startswith(STRICTER), (fault, token)
-            stricter += 1
-        else:
-            agreed[ours] += 1
-    assert agreed[True] > 100
-    assert agreed[False] > 2000
-    assert stricter < 200
+            read = None
+            if answer["ok"]:
+                # Stricter on purpose: members that readers may see differently, foreign subjects.
+                assert isinstance(error, ClaimSyntaxError | TokenRoleError) or "base64" in error.message
+        verdicts[read is not None, answer["ok"]] += 1
+        if read is not None and read.claims.kind != "generic":
+            assert answer["ok"], (token, answer)
+    assert verdicts[True, True] > 100
+    assert verdicts[False, False] > 100
 
 
-MEMBERS: list[tuple[str, str]] = [
-    ('"type":"user","version":2', '"subs":-1'),
-    ('"type":"user","version":2', '"subs":1.0'),
-    ('"type":"user","version":2', '"subs":1e2'),
-    ('"type":"user","version":2', '"subs":9223372036854775808'),
-    ('"type":"user","version":2', '"subs":null,"pub":null,"src":null'),
-    ('"type":"user","version":2', '"src":"10.0.0.0/8, 1.2.3.4/32"'),
-    ('"type":"user","version":2', '"pub":{"allow":"a"}'),
-    ('"type":"user","version":2', '"resp":{"max":1,"ttl":"5s"}'),
-    ('"type":"user","version":2', '"later":{"a":[1,2.5,null]}'),
-    ('"type":"user","version":3', '"subs":1'),
-    ('"type":"user","version":1', '"subs":1'),
-    ('"type":"user"', '"subs":1'),
-    ('"type":"user","version":-1', '"subs":1'),
-    ('"type":"cluster","version":2', '"subs":1'),
-    ('"type":"server","version":2', '"subs":1'),
-    ('"type":1,"version":2', '"subs":1'),
-    ('"type":"user","version":"2"', '"subs":1'),
-]
+def mangled(token: str) -> list[str]:
+    cut = [token[:place] for place in range(0, len(token), 7)]
+    flipped = [token[:place] + chr(ord(token[place]) ^ 1) + token[place + 1 :] for place in range(0, len(token), 3)]
+    return [*cut, *flipped, token + ".", token + "=", token + "\n", "." + token, token.upper()]
 
 
-@pytest.mark.parametrize(("tail", "members"), MEMBERS)
-def test_verdicts_on_odd_bodies_agree(tail: str, members: str) -> None:
-    payload = (
-        f'{{"iat":1,"iss":"{ACCOUNT.public}","sub":"{USER.public}","nats":{{{members},{tail}}}}}'.encode()
-    )
-    for token in (resigned(payload, ACCOUNT), signed_first_format(payload, ACCOUNT)):
-        (answer,) = peers.go_oracle([{"op": "decode", "token": token}])
-        try:
-            ours: Any = decode(token)
-        except AccreditError:
-            ours = None
-        assert (ours is not None) is answer["ok"], answer
-        if ours is None:
-            continue
-        known = {
-            **answer["claims"],
-            "nats": {k: v for k, v in answer["claims"]["nats"].items() if k != "later"},
-        }
-        assert from_plain(known, UserClaims).nats.subs == ours.claims.nats.subs
-        assert tuple(answer["claims"]["nats"].get("src", ())) == ours.claims.nats.src
-
-
-FIRST_FORMAT: list[dict[str, Any]] = [
-    {"type": "user", "tags": ["T"], "nats": {"payload": 5, "bearer_token": True, "max": 7}},
-    {
-        "type": "user",
-        "issuer_account": ACCOUNT.public,
-        "nats": {"pub": {"allow": ["a.>"]}, "src": "10.0.0.0/8"},
-    },
-    {"type": "user", "nats": {"resp": {"max": 1, "ttl": 2}, "subs": 0, "allowed_connection_types": ["MQTT"]}},
-    {"type": "user"},
-    {"type": "activation", "nats": {"subject": "a.b", "type": "service", "max": 1, "src": "x"}},
-    {"type": "activation", "issuer_account": ACCOUNT.public, "nats": {"subject": "a", "type": "stream"}},
-    {"type": "account", "tags": ["A"], "nats": {"limits": {"subs": 5, "mem_storage": 9}, "signing_keys": []}},
-    {"type": "account", "nats": {"exports": [{"subject": "a", "type": "stream"}], "revocations": {"*": 4}}},
-    {"type": "account", "nats": {"mappings": {"a": [{"subject": "b"}]}, "trace": {"dest": "x"}}},
-]
-
-
-@pytest.mark.parametrize("plain", FIRST_FORMAT, ids=lambda plain: json.dumps(plain)[:60])
-def test_first_format_tokens_are_read_alike(plain: dict[str, Any]) -> None:
-    subject = USER if plain["type"] == "user" else ACCOUNT
-    payload = json.dumps({"iat": 1, "iss": ACCOUNT.public, "sub": subject.public, **plain}).encode()
-    token = signed_first_format(payload, ACCOUNT)
-    (answer,) = peers.go_oracle([{"op": "decode", "token": token}])
-    assert answer["ok"], answer
-    ours = decode(token)
-    assert ours.version == 1
-    assert ours.claims == from_plain(answer["claims"], KINDS[plain["type"]])
-
-
-def test_they_refuse_a_curve_key_as_issuer_too() -> None:
-    payload = json.dumps({"iss": CURVE.public, "sub": "x", "nats": {"type": "x", "version": 2}}).encode()
-    token = f"{b64(b'{}')}.{b64(payload)}.{b64(bytes(64))}"
-    (answer,) = peers.go_oracle([{"op": "decode", "token": token}])
-    assert not answer["ok"]
-    with pytest.raises(AccreditError):
-        decode(token)
-
-
-class TestJavaScript:
-    """@nats-io/jwt, which the web console's people use."""
-
-    @pytest.fixture(autouse=True)
-    def _node(self) -> None:
-        require("node")
-
-    def test_it_reads_ours(self) -> None:
-        maker = Maker(4)
-        kinds = ("operator", "account", "user", "activation")
-        tokens = [signed(writable(maker, kind), SIGNERS[kind]) for kind in kinds for _ in range(20)]
-        answers = peers.node_tokens(*({"op": "decode", "token": token} for token in tokens))
-        for token, answer in zip(tokens, answers, strict=True):
-            assert answer["ok"], answer
-            # It takes UTF-8 for Latin-1, and all numbers for floats.
-            written = unb64(token.split(".")[1]).decode("latin-1")
-            theirs = json.loads(json.dumps(answer["claims"]), parse_int=float)
-            assert theirs == json.loads(written, parse_int=float)
-
-    def test_we_read_its(self) -> None:
-        operator, account = Seed.generate(Role.OPERATOR), Seed.generate(Role.ACCOUNT)
-        user = Seed.generate(Role.USER)
-        limits = {"subs": -1, "conn": -1, "leaf": -1, "imports": -1, "exports": -1, "wildcards": True}
-        answers = peers.node_tokens(
-            {
-                "op": "encode_operator",
-                "name": "O <&>",
-                "seed": operator.reveal(),
-                "operator": {"tags": ["x"]},
-            },
-            {
-                "op": "encode_account",
-                "name": "A",
-                "seed": account.reveal(),
-                "signer": operator.reveal(),
-                "account": {"limits": limits, "exports": [{"subject": "a.>", "type": "stream"}]},
-            },
+def test_javascript_reads_our_tokens_and_we_read_its(node: Ask) -> None:
+    operator, account, user = SEEDS[Role.OPERATOR][0], ACCOUNT, SEEDS[Role.USER][0]
+    made = [
+        encode(new_operator(operator.public, "O"), SIGNERS[Role.OPERATOR], now=1_700_000_000),
+        encode(new_account(account.public, "A <&>"), SIGNERS[Role.OPERATOR], now=1_700_000_000),
+        encode(new_user(user.public, "U"), SIGNERS[Role.ACCOUNT], now=1_700_000_000),
+        encode(new_scoped_user(user.public, "U", account=account.public), SIGNERS[Role.ACCOUNT], now=1_700_000_000),
+    ]
+    answers = node([{"op": "decode", "token": one.token} for one in made])
+    for one, answer in zip(made, answers, strict=True):
+        assert answer["ok"], answer
+        assert answer["claims"] == to_plain(one.claims)
+    answers = node(
+        [
+            {"op": "encode_operator", "name": "O", "seed": operator.reveal()},
+            {"op": "encode_account", "name": "A", "seed": account.reveal(), "signer": operator.reveal()},
             {
                 "op": "encode_user",
                 "name": "U",
                 "user_public": user.public,
                 "issuer": account.reveal(),
-                "user": {"pub": {"allow": ["a.>"], "deny": []}},
+                "user": {"pub": {"allow": ["a.>", "b"]}, "tags": ["x:y"]},
             },
-        )
-        read = [decode(answer["token"], now=NOW).claims for answer in answers]
-        assert [each.sub for each in read] == [operator.public, account.public, user.public]
-        assert [each.iss for each in read] == [operator.public, operator.public, account.public]
-        assert isinstance(read[0], OperatorClaims)
-        assert read[0].name == "O <&>"
-        assert isinstance(read[2], UserClaims)
-        assert read[2].nats.pub.allow == ("a.>",)
-
-    def test_they_agree_on_damage(self) -> None:
-        token = signed(new_user(USER.public, "u"), ACCOUNT)
-        draw = random.Random(3)
-        bad = [damaged(draw, [token]) for _ in range(40)]
-        answers = peers.node_tokens(*({"op": "decode", "token": each} for each in bad))
-        for each, answer in zip(bad, answers, strict=True):
-            try:
-                decode(each)
-            except AccreditError:
-                continue
-            # What we accept it accepts, blanks and the first format aside, which it does not know.
-            assert answer["ok"] or each != token, (answer, each)
+            {
+                "op": "encode_user",
+                "name": "U",
+                "user_public": user.public,
+                "issuer": SEEDS[Role.ACCOUNT][1].reveal(),
+                "user": {"issuer_account": account.public},
+                "scoped": True,
+            },
+        ]
+    )
+    kinds: list[type[Any]] = [OperatorClaims, AccountClaims, UserClaims, UserClaims]
+    read = [decode(answer["token"], kind).claims for answer, kind in zip(answers, kinds, strict=True)]
+    assert [claims.name for claims in read] == ["O", "A", "U", "U"]
+    assert read[2].nats.pub == Permission(allow=(Subject("a.>"), Subject("b")))
+    assert read[3].nats.issuer_account == account.public
+    assert read[3].nats.unrestricted_by_itself()
 
 
-def test_the_hash_of_a_token_is_that_of_its_text() -> None:
-    token = signed(new_user(USER.public, "u"), ACCOUNT)
-    assert token_hash(token) != token_hash(token + "\n")
+def test_creds_files_go_both_ways(node: Ask, go: Ask) -> None:
+    user = SEEDS[Role.USER][0]
+    token = encode(new_user(user.public, "U"), SIGNERS[Role.ACCOUNT], now=1_700_000_000).token
+    text = format_creds(token, user)
+    theirs_text = node([{"op": "format_creds", "token": token, "seed": user.reveal()}])[0]["text"]
+    assert parse_creds(theirs_text) == (token, user)
+    assert node([{"op": "parse_creds", "text": text}])[0]["token"] == token
+    made = go([{"op": "format_creds", "token": token, "seed": user.reveal()}, {"op": "parse_creds", "text": text}])
+    assert made[0]["text"] == text
+    assert made[1]["token"] == token
+    again, seed = parse_creds(made[0]["text"])
+    assert decode(again, UserClaims).claims.sub == seed.public
+
+
+def test_activation_hashes_agree(go: Ask) -> None:
+    grants = [from_plain(wish, ActivationClaims) for wish in examples(sound_claims("activation"), 100)]
+    made = [encode(grant, SIGNERS[Role.ACCOUNT], now=1) for grant in grants if grant.nats.subject]
+    answers = go([{"op": "activation_hash", "token": one.token} for one in made])
+    assert [answer["hash"] for answer in answers] == [one.claims.hash_id() for one in made]
+
+
+def test_numbers_of_generic_claims_are_written_as_go_writes_them(go: Ask) -> None:
+    from issuer.claims.exchange import GenericClaims
+
+    floats = [0.1, 1.0, 1e-6, 1e-7, 1.5e-9, 1e20, 1e21, 1.5e300, -0.0, 123456789.125, 5e-324, 1e22, 100000000.0]
+    body = {"z": floats, "a": {"y": 1, "b": "<&>\u2028"}, "version": 2}
+    claims = GenericClaims(sub=KEYS[Role.USER][0], nats=body)
+    plain = {"sub": claims.sub, "nats": body}
+    seed = ACCOUNT.reveal()
+    answer = go([{"op": "encode", "kind": "generic", "claims": plain, "seed": seed}])[0]
+    theirs_read = decode(answer["token"], GenericClaims)
+    again = encode(claims, SIGNERS[Role.ACCOUNT], now=theirs_read.claims.iat)
+    assert again.token == answer["token"]
+    assert msgspec.to_builtins(theirs_read.claims.nats)["z"] == floats
