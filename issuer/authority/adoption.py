@@ -18,6 +18,7 @@ from issuer.authority.finding import the_operator
 from issuer.authority.names import BadName, checked_name
 from issuer.authority.signing import DELIVER_UPDATE, head, sign_account
 from issuer.authority.taking import Adoption, NameTaken, NotTaken, Taking, Untrusted
+from issuer.authority.taking_users import fast_adoption, role_of_issuer
 from issuer.claims.account import AccountClaims
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
@@ -78,6 +79,9 @@ def adopt_store(turn: Turn, act: AdoptStore) -> Adoption:
         NotTaken: a key is known here as another thing.
     """
     taking = Taking(turn, NSC, overwrite=act.overwrite, skip_clashes=act.skip_clashes)
+    taking.look_ahead(
+        user.public for one in act.inventory.operators for each in one.accounts for user in each.users
+    )
     for file in act.inventory.quarantined:
         taking.leave(file.path, file.reason)
     for orphan in act.inventory.orphans:
@@ -197,15 +201,33 @@ def _adopt_branch(
         return
     owner = FoundAccount(account.path, account.token, head(taking.turn, "account", row.id).claims)
     yield
-    for user in account.users:
-        if not owner.signed(user.claims):
-            taking.leave(user.path, f"user {user.name!r} was signed by {user.claims.iss}, no key any more")
-            continue
+    slow, fast = _sorted_out(taking, row, owner, account.users)
+    for _ in fast_adoption(taking, row, owner.claims, fast):
+        yield
+    for user in slow:
         try:
             _adopt_user(taking, row, owner, user)
         except (NotTaken, NameTaken, BadName) as fault:
             taking.clash(user.path, fault)
         yield
+
+
+def _sorted_out(
+    taking: Taking, row: Account, owner: FoundAccount, users: tuple[FoundUser, ...]
+) -> tuple[list[FoundUser], list[FoundUser]]:
+    """Users to look at one by one, and those that nothing here can collide with."""
+    slow: list[FoundUser] = []
+    fast: list[FoundUser] = []
+    names = taking.names_in(row)
+    for user in users:
+        if not owner.signed(user.claims):
+            taking.leave(user.path, f"user {user.name!r} was signed by {user.claims.iss}, no key any more")
+        elif names is not None and taking.unknown(user.public) and user.name not in names:
+            names.add(user.name)
+            fast.append(user)
+        else:
+            slow.append(user)
+    return slow, fast
 
 
 def _leave_users(taking: Taking, account: FoundAccount) -> None:
@@ -265,7 +287,7 @@ def _place_account(taking: Taking, operator: Operator, account: FoundAccount) ->
 def _adopt_user(taking: Taking, account: Account, owner: FoundAccount, user: FoundUser) -> User:
     unit = taking.turn.unit
     name = checked_name(user.name, "user")
-    role = _role(owner.claims, user.claims.iss)
+    role = role_of_issuer(owner.claims, user.claims.iss)
     row = hierarchy.user_by_public(unit, user.public)
     if row is None:
         _require_free("user", name, hierarchy.find_user(unit, account.id, name))
@@ -297,15 +319,6 @@ def _adopt_user(taking: Taking, account: Account, owner: FoundAccount, user: Fou
 def _wins(taking: Taking, kind: str, row: Entity, found: FoundOperator | FoundAccount | FoundUser) -> bool:
     """Whether its token will become the next version of something known, and its name with it."""
     return taking.standing(kind, row, found.token, found.claims.iat) == "updated"
-
-
-def _role(account: AccountClaims, issuer: str) -> str:
-    """The role a key stands for: by its name, or where that is not one key's alone, by the key."""
-    scope = account.scope(issuer)
-    if scope is None:
-        return ""
-    by_name = account.role(scope.role) if scope.role else None
-    return scope.role if by_name is not None and by_name.key == issuer else scope.key
 
 
 def _require_free(kind: str, name: str, holder: Entity | None) -> None:

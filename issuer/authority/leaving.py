@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from issuer.audit.catalogue import EventCode
+from issuer.audit.log import Event, append_many
 from issuer.authority.desk import Turn
 from issuer.authority.finding import the_operator
 from issuer.authority.signing import head
 from issuer.claims.account import AccountClaims
 from issuer.claims.fields import Envelope
 from issuer.claims.operator import OperatorClaims
+from issuer.custody.keyring import NoSeed
 from issuer.interop.nsc import named
 from issuer.interop.nsc_write import LeavingAccount, LeavingUser, NscExport, Written
 from issuer.keys.nkeys import PublicKey, Seed
 from issuer.store import hierarchy
 from issuer.store.hierarchy import Account, Operator
 from issuer.tokens.envelope import decode
+
+_BATCH: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ def export_store(turn: Turn, act: ExportStore) -> Written:
         selected=act.selected,
     )
     written = act.write(export)
+    leaving.tell()
     turn.record(
         EventCode.EXPORT_DONE,
         operator.public,
@@ -67,6 +73,7 @@ class _Leaving:
     def __init__(self, turn: Turn, *, with_seeds: bool) -> None:
         self._turn = turn
         self._with_seeds = with_seeds
+        self._told: list[Event] = []
 
     def accounts(self, operator: Operator) -> Iterator[LeavingAccount]:
         unit = self._turn.unit
@@ -89,11 +96,29 @@ class _Leaving:
         turn = self._turn
         found = []
         for public in publics if self._with_seeds else ():
-            if turn.keyring.has(turn.unit, public):
+            try:
                 found.append(turn.keyring.seed(turn.unit, public))
-                purpose = "curve" if role == "curve" else "identity" if public == publics[0] else "signing"
-                turn.record(EventCode.KEY_EXPORTED, public, detail={"role": role, "purpose": purpose})
+            except NoSeed:
+                continue
+            purpose = "curve" if role == "curve" else "identity" if public == publics[0] else "signing"
+            self._told.append(
+                Event(
+                    code=EventCode.KEY_EXPORTED,
+                    actor=str(turn.actor),
+                    target=public,
+                    reason=turn.reason,
+                    correlation=turn.correlation,
+                    detail={"role": role, "purpose": purpose},
+                )
+            )
+        if len(self._told) >= _BATCH:
+            self.tell()
         return tuple(found)
+
+    def tell(self) -> None:
+        """Write down the seeds that left since the last time."""
+        append_many(self._turn.unit, self._told, self._turn.now)
+        self._told.clear()
 
     def _users(self, account: Account) -> Iterator[LeavingUser]:
         unit = self._turn.unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -11,10 +12,12 @@ from issuer.authority.desk import Turn
 from issuer.errors import AlreadyExists, PeerError, Refused
 from issuer.keys.nkeys import PublicKey, Seed
 from issuer.store import hierarchy, keys
-from issuer.store.hierarchy import Entity, TokenVersion
+from issuer.store.hierarchy import Account, Entity, TokenVersion
 from issuer.tokens.envelope import token_hash
 
 State = Literal["new", "updated", "same", "older"]
+# From so many users on, all keys of the store are looked through once.
+_MANY: Final = 200
 TAKEN: Final[frozenset[State]] = frozenset({"new", "updated"})
 _ADOPTED: Final = {
     "operator": EventCode.OPERATOR_ADOPTED,
@@ -93,6 +96,26 @@ class Taking:
     adopted: list[Adopted] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     keys: int = 0
+    _known: set[str] | None = field(default=None, repr=False)
+
+    def look_ahead(self, publics: Iterable[str]) -> None:
+        """Find out at once which of many keys are known: one by one, each costs a question."""
+        wanted = set(publics)
+        if len(wanted) >= _MANY:
+            self._known = {row.public for row in keys.all_keys(self.turn.unit) if row.public in wanted}
+
+    def unknown(self, public: str) -> bool:
+        """Whether a key is certainly not known here; each key is answered for once."""
+        if self._known is None or public in self._known:
+            return False
+        self._known.add(public)
+        return True
+
+    def names_in(self, account: Account) -> set[str] | None:
+        """The names of an account's users, when there are many to compare with."""
+        if self._known is None:
+            return None
+        return {user.name for user in hierarchy.users(self.turn.unit, account.id)}
 
     def leave(self, path: str, reason: str) -> None:
         self.left_out.append(LeftOut(path, reason))
