@@ -5,11 +5,13 @@ Nothing but click and the standard library is imported here: `--help` answers fr
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -260,6 +262,18 @@ class Run:
         self.screen = screen
 
 
+def entry() -> NoReturn:
+    """The program `accredit`: run, and be gone."""
+    # Modules make many objects and no garbage: the collector would look at them dozens of times.
+    gc.set_threshold(50_000)
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    # Everything is closed and written; taking the interpreter apart would only cost time.
+    os._exit(code)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -339,4 +353,4 @@ def _similar(text: str, names: Mapping[str, Any]) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()
