@@ -17,7 +17,7 @@ from issuer.authority.plan.draft_sharing import with_activation
 from issuer.authority.plan.drafting import draft
 from issuer.authority.plan.drafts import AccountDraft, Due, OrgDraft, UserDraft
 from issuer.authority.plan.minting import Custody
-from issuer.authority.plan.planning import changes_of
+from issuer.authority.plan.planning import changes_of, digest
 from issuer.authority.plan.present import Present, load
 from issuer.authority.sharing import sign_activation
 from issuer.authority.signing import sign_account, sign_operator, sign_user, user_signer
@@ -66,8 +66,13 @@ def apply_document(turn: Turn, act: ApplyDocument) -> Applied:
     """
     prune = act.prune | act.document.prune
     present = load(turn.unit, act.document, act.operator, prune)
-    if act.expected is not None and present.digest() != act.expected:
-        raise Conflict("the state has moved since the plan was made", hint="look at a new plan: accredit plan")
+    if act.expected is not None and act.expected != digest(
+        act.document, present, operator=act.operator, prune=prune
+    ):
+        raise Conflict(
+            "the state or the file has moved since the plan was made",
+            hint="look at a new plan: accredit plan",
+        )
     mint = Custody(turn, present.operator)
     org = draft(act.document, present, mint, operator=act.operator, prune=prune, now=turn.now)
     changes = tuple(changes_of(org))
@@ -152,7 +157,8 @@ class _Applying:
         if account.changed:
             code = EventCode.ACCOUNT_CREATED if account.before is None else EventCode.ACCOUNT_CHANGED
             detail: dict[str, str | int | bool] = {"what": "declared"}
-            self._outcomes.append(sign_account(turn, row, account.after, code, operator=operator, detail=detail))
+            outcome = sign_account(turn, row, account.after, code, operator=operator, detail=detail)
+            self._outcomes.append(outcome)
         for user in account.users:
             if user.changed:
                 self._user(user, account, row)
@@ -182,7 +188,11 @@ class _Applying:
             user.after, nats=msgspec.structs.replace(user.after.nats, issuer_account=issuer_account)
         )
         code = EventCode.USER_ISSUED if user.before is None else EventCode.USER_CHANGED
-        detail: dict[str, str | int | bool] = {"account": account.public, "role": user.role, "expires": claims.exp}
+        detail: dict[str, str | int | bool] = {
+            "account": account.public,
+            "role": user.role,
+            "expires": claims.exp,
+        }
         self._outcomes.append(sign_user(turn, row, claims, account.after, signer, code, detail))
 
     def _unnamed_role(self, user: UserDraft, account: AccountDraft) -> str:

@@ -54,6 +54,8 @@ def operator_plain(claims: OperatorClaims, name_of: Naming) -> Plain:
 def account_plain(claims: AccountClaims, name_of: Naming) -> Plain:
     """An account without its users. `name_of` gives the name of a key that has one, else the key."""
     body = claims.nats
+    # In claims they stand in the order of their keys, which is nobody's.
+    roles = sorted((e for e in body.signing_keys if isinstance(e, Scope) and e.role), key=lambda e: e.role)
     return {
         "description": body.description,
         "info-url": body.info_url,
@@ -68,16 +70,12 @@ def account_plain(claims: AccountClaims, name_of: Naming) -> Plain:
         else False,
         "cluster-traffic": body.cluster_traffic,
         "auth-callout": _callout(body.authorization, name_of),
-        "roles": {
-            entry.role: role_plain(entry)
-            for entry in body.signing_keys
-            if isinstance(entry, Scope) and entry.role
-        },
+        "roles": {entry.role: role_plain(entry) for entry in roles},
         "exports": {export_key(entry): export_plain(entry) for entry in body.exports},
         "imports": _imports(body, name_of),
         "mappings": {
             source: {"to": [destination_plain(entry) for entry in entries]}
-            for source, entries in body.mappings.items()
+            for source, entries in sorted(body.mappings.items())
         },
     }
 

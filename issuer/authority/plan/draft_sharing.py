@@ -30,8 +30,10 @@ def exports(account: AccountDraft, *, prune: frozenset[str]) -> None:
         identity = (part.kind, part.subject)
         fresh = Export(name=part.subject, subject=Subject(part.subject), type=part.kind)
         wanted[identity] = with_export(present.get(identity, fresh), part)
-    undeclared = {} if "exports" in prune else present
-    _share(account, exports=tuple({**undeclared, **wanted}.values()))
+    # Those present keep their places: the order is signed too.
+    entries = {**present, **wanted}
+    gone = present.keys() - wanted.keys() if "exports" in prune else set()
+    _share(account, exports=tuple(entry for identity, entry in entries.items() if identity not in gone))
 
 
 def imports(

@@ -77,7 +77,8 @@ def _import(entry: Import, source: str) -> Plain:
 
 
 def _yaml(document: dict[str, Any]) -> str:
-    from ruamel.yaml import YAML  # noqa: PLC0415  a tenth of a second, for those who export
+    # A tenth of a second, for those who export.
+    from ruamel.yaml import YAML
 
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = False

@@ -17,16 +17,16 @@ _PURPOSES: Final = {Role.CURVE: "curve"}
 class Placeholders:
     """Keys that only a plan sees."""
 
-    def operator(self, name: str) -> PublicKey:  # noqa: ARG002
+    def operator(self, name: str) -> PublicKey:
         return Seed.generate(Role.OPERATOR).public
 
-    def account(self, name: str, given: PublicKey | None) -> PublicKey:  # noqa: ARG002
+    def account(self, name: str, given: PublicKey | None) -> PublicKey:
         return given or Seed.generate(Role.ACCOUNT).public
 
-    def user(self, account: PublicKey, name: str, given: PublicKey | None) -> PublicKey:  # noqa: ARG002
+    def user(self, account: PublicKey, name: str, given: PublicKey | None) -> PublicKey:
         return given or Seed.generate(Role.USER).public
 
-    def signing_key(self, owner: PublicKey, role: Role, what: str) -> PublicKey:  # noqa: ARG002
+    def signing_key(self, owner: PublicKey, role: Role, what: str) -> PublicKey:
         return Seed.generate(role).public
 
 
@@ -56,14 +56,14 @@ class Custody:
         )
         return public
 
-    def user(self, account: PublicKey, name: str, given: PublicKey | None) -> PublicKey:  # noqa: ARG002
+    def user(self, account: PublicKey, name: str, given: PublicKey | None) -> PublicKey:
         key = given or Seed.generate(Role.USER)
         public = key.public if isinstance(key, Seed) else key
         # Its row names the key that signs it, which is known later.
         self.user_ids[public] = keep_identity(self._turn, key)
         return public
 
-    def signing_key(self, owner: PublicKey, role: Role, what: str) -> PublicKey:  # noqa: ARG002
+    def signing_key(self, owner: PublicKey, role: Role, what: str) -> PublicKey:
         row = keys.find_key(self._turn.unit, owner)
         if row is None:
             raise Defect(f"a signing key was asked for before its owner {owner}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from issuer.authority.plan.document import Document
 from issuer.authority.plan.drafting import draft
 from issuer.authority.plan.drafts import AccountDraft, OrgDraft, UserDraft
 from issuer.authority.plan.minting import Placeholders
-from issuer.authority.plan.present import load
+from issuer.authority.plan.present import Present, load
 from issuer.authority.plan.source import step
 from issuer.store.unit import Unit
 
@@ -35,7 +36,7 @@ class AskPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an apply would change; false when that is nothing. `digest` stands for the state compared with."""
+    """What an apply would change; false when that is nothing. `digest` stands for what it was made from."""
 
     operator: str
     changes: tuple[Change, ...]
@@ -72,7 +73,14 @@ def plan(unit: Unit, question: AskPlan) -> Plan:
     org = draft(
         document, present, Placeholders(), operator=question.operator, prune=prune, now=question.now
     )
-    return Plan(org.name, tuple(changes_of(org)), tuple(org.notes), present.digest())
+    mark = digest(document, present, operator=question.operator, prune=prune)
+    return Plan(org.name, tuple(changes_of(org)), tuple(org.notes), mark)
+
+
+def digest(document: Document, present: Present, *, operator: str | None, prune: frozenset[str]) -> str:
+    """Another one when the file, the question or anything the answer stands on is another."""
+    parts = [document.digest, operator or "", ",".join(sorted(prune)), present.digest()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def changes_of(org: OrgDraft) -> list[Change]:

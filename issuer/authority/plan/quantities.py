@@ -14,10 +14,10 @@ from issuer.claims.fields import UNLIMITED
 WORD_UNLIMITED: Final = "unlimited"
 WORD_NEVER: Final = "never"
 
-_SIZE: Final = re.compile(r"(\d{1,18})\s*(?:([kmgtp])(i?)b?)?", re.IGNORECASE)
+_SIZE: Final = re.compile(r"(\d{1,19})\s*(?:([kmgtp])(i?)b?)?", re.IGNORECASE)
 _POWER: Final = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _BINARY: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
-_SPAN_PART: Final = re.compile(r"(\d{1,18})(ns|us|µs|ms|s|m|h|d)")
+_SPAN_PART: Final = re.compile(r"(\d{1,19})(ns|us|µs|ms|s|m|h|d)")
 _SPAN_UNITS: Final = {
     "ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
     "d": 86400 * 10**9,

@@ -140,9 +140,8 @@ class Place:
             if key.value == "<<" and key.style is None:
                 merged = {**merged, **self._merged(value)}
                 continue
-            name = str(key.value)
+            name = Place(key, self.path, self.source).scalar()
             place = Place(value, _join(self.path, name), self.source, key)
-            Place(key, place.path, self.source)
             if name in own:
                 first = own[name].key.start_mark.line + 1
                 raise _at_key(place).fault(f"is written twice, first in line {first}")
@@ -170,7 +169,15 @@ class Place:
             raise self.fault("is empty", hint='write "" for an empty text')
         if str(self.node.id) != "scalar":
             raise self.fault(f"must be a text, not {self._kind()}")
-        return str(self.node.value)
+        return self.scalar()
+
+    def scalar(self) -> str:
+        """The characters of a scalar, with the two halves put together that JSON makes of one."""
+        value = str(self.node.value)
+        try:
+            return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise self.fault("holds half a character") from None
 
     def texts(self) -> tuple[Place, ...]:
         """A list of texts; a single text stands for a list of one."""
