@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,10 @@ from issuer.authority.keyholding import TakeSeeds, take_seeds
 from issuer.authority.leaving import ExportStore, export_store
 from issuer.authority.operators import AddOperator, add_operator
 from issuer.authority.taking import Adoption, NameTaken, NotTaken, Untrusted
-from issuer.authority.users import AddUser, GenerateCreds, add_user, generate_creds
+from issuer.authority.users import AddUser, DeleteUser, GenerateCreds, add_user, delete_user, generate_creds
 from issuer.claims.account import AccountClaims, Scope, new_account
 from issuer.claims.operator import OperatorClaims
-from issuer.claims.user import new_user
+from issuer.claims.user import new_scoped_user, new_user
 from issuer.errors import AlreadyExists, NotFound
 from issuer.interop.nsc import Inventory, read_store
 from issuer.interop.nsc_write import LeavingAccount, LeavingUser, NscExport, Written, write_store
@@ -407,16 +406,52 @@ def test_no_seed_is_in_any_event(house: House, made: Made, inventory: Inventory,
         assert seed.reveal() not in bodies + repr(adoption) + repr(inventory)
 
 
-def test_many_users_stream_through(house: House, made: Made, tmp_path: Path) -> None:
-    """Nothing but the page being written is held."""
-    seeds = [Seed.generate(Role.USER) for _ in range(700)]
+def crowd(made: Made, count: int) -> list[LeavingUser]:
+    """Users enough to be taken in batches, issued over several seconds, some of them by the role's key."""
+    users = []
+    for number in range(count):
+        seed, name = Seed.generate(Role.USER), f"u{number}"
+        claims, signer = new_user(seed.public, name), made.account
+        if number % 5 == 0:
+            claims, signer = new_scoped_user(seed.public, name, account=made.account.public), made.reader
+        kept = None if number % 7 == 0 else seed
+        users.append(LeavingUser(name, sign(claims, signer, at=NOW + number % 3), kept))
+    return users
 
-    def users() -> Iterator[LeavingUser]:
-        for number, seed in enumerate(seeds):
-            yield LeavingUser(f"u{number}", sign(new_user(seed.public, f"u{number}"), made.account), seed)
 
-    accounts = [LeavingAccount("METERS", made.account_token, (made.account,), users())]
+def test_a_crowd_goes_in_and_out_unchanged(house: House, made: Made, tmp_path: Path) -> None:
+    users = crowd(made, 250)
+    accounts = [LeavingAccount("METERS", made.account_token, (made.account, made.reader, made.curve), users)]
     home = tmp_path / "nsc"
     write_store(home, made.export(accounts=accounts), with_seeds=True)
-    assert adopt(house, read_store(home / "stores", home / "keys")).count("user") == 700
-    assert leave(house, tmp_path / "out").users == 700
+    inventory = read_store(home / "stores", home / "keys")
+    adoption = adopt(house, inventory)
+    assert (adoption.count("user"), adoption.left_out) == (250, ())
+    with house.authority.database.reading() as unit:
+        row = hierarchy.account_by_public(unit, made.account.public)
+        assert row is not None
+        assert hierarchy.count_users(unit, row.id, issuer=made.reader.public) == 50
+        assert {user.role for user in hierarchy.users(unit, row.id)} == {"", "reader"}
+        versions = [hierarchy.head_token(unit, "user", user.id) for user in hierarchy.users(unit, row.id)]
+    assert {version.token for version in versions} == {user.token for user in users}
+    assert events(house).count(EventCode.USER_ADOPTED) == 250
+    assert events(house).count(EventCode.KEY_ADDED) == adoption.keys
+    assert not adopt(house, inventory).changed
+    assert leave(house, tmp_path / "out").users == 250
+
+
+def test_in_a_crowd_clashes_are_found_too(house: House, made: Made, tmp_path: Path) -> None:
+    users = crowd(made, 250)
+    accounts = [LeavingAccount("METERS", made.account_token, (made.account, made.reader), users[:2])]
+    write_store(tmp_path / "few", made.export(accounts=accounts), with_seeds=True)
+    adopt(house, read_store(tmp_path / "few/stores", tmp_path / "few/keys"))
+    house.do(add_user, AddUser("u100", "METERS"))
+    house.do(delete_user, DeleteUser("u1", "METERS", revoke=False))
+    accounts = [replace(accounts[0], users=users)]
+    write_store(tmp_path / "all", made.export(accounts=accounts), with_seeds=True)
+    inventory = read_store(tmp_path / "all/stores", tmp_path / "all/keys")
+    with pytest.raises(NameTaken, match="user 'u100'"):
+        adopt(house, inventory)
+    adoption = adopt(house, inventory, skip_clashes=True)
+    assert adoption.count("user") == 247
+    assert {Path(left.path).stem for left in adoption.left_out} == {"u100", "u1"}
