@@ -11,7 +11,7 @@ import click
 
 from issuer.authority.finding import the_account, the_operator
 from issuer.cli.main import FINDINGS, OK
-from issuer.cli.options import account_option, force_option, verb
+from issuer.cli.options import account_option, verb
 from issuer.cli.servers import connector, operator_and_urls, server_options, take_server_flags
 from issuer.cli.workspace import Workspace
 from issuer.delivery.ledger import DELETE, DeliveryReport
@@ -28,7 +28,7 @@ from issuer.tokens.signer import Signer
 @click.option("-P", "--prune", is_flag=True, help="also delete what was deleted here, wherever it still is")
 @click.option("-D", "--diff", is_flag=True, help="only compare, as accredit pull does")
 @click.option("-R", "--account-removal", "removal", metavar="KEY", hidden=True)
-@force_option
+@click.option("-F", "--force", is_flag=True, hidden=True)
 @server_options
 def push(workspace: Workspace, *, name: str | None, account: str | None, **values: Any) -> int:
     """Send what is signed to every server and prove that it is in force there.
@@ -45,6 +45,8 @@ def push(workspace: Workspace, *, name: str | None, account: str | None, **value
         from issuer.cli.pull import compare
 
         return compare(workspace, values)
+    if values["force"]:
+        workspace.screen.note("what servers would refuse is not sent, with --force or without")
     take_server_flags(workspace, values)
     operator, urls = operator_and_urls(workspace)
     chosen = None
