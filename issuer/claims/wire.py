@@ -74,8 +74,11 @@ def to_json(claim: Claim) -> bytes:
     """
     try:
         data = _encoder.encode(claim)
-        if claim.__wire_free__ or _marked(data):
+        if claim.__wire_free__:
             data = msgspec.json.encode(_go_numbers(to_plain(claim)))
+        elif _marked(data):
+            # Members Go does not know keep their own spelling of numbers.
+            data = msgspec.json.encode(to_plain(claim))
     except UnicodeEncodeError:
         raise ClaimSyntaxError("a text holds half a surrogate pair") from None
     return escape(data)

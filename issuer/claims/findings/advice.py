@@ -94,7 +94,7 @@ def _scope(scope: Scope, at: str) -> Findings:
             yield warning("advice.scope-template", finding.message, finding.pointer)
     for name in ("subs", "data", "payload"):
         if getattr(template, name) == 0:
-            words = f"a limit of 0 is dropped from a role when it is written: {name} will be unlimited"
+            words = f"{name} 0 in a role becomes unlimited as soon as a Go tool writes the account again"
             yield warning("advice.scope-limit-zero", words, f"{at}/template/{name}")
     yield from _connecting(template, at + "/template", template=True)
 

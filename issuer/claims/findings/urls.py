@@ -80,7 +80,7 @@ def _parse(text: str) -> Url:
         authority, slash, path = rest[2:].partition("/")
         rest = slash + path
         user, at, host = authority.rpartition("@")
-        host = _host(host, scheme)
+        host = _host(host)
         if at:
             user_info = _user_info(user)
     _check_escapes(rest)
@@ -95,14 +95,14 @@ def _user_info(text: str) -> str:
     return text
 
 
-def _host(text: str, scheme: str) -> str:
+def _host(text: str) -> str:
     bracket = text.rfind("[")
     if bracket > 0:
         raise UrlError("invalid IP-literal")
     if bracket == 0:
         return _ip_literal(text)
-    # More than one colon is only an error for the web's own schemes.
-    colon = text.find(":") if scheme in {"http", "https"} else text.rfind(":")
+    # Newer Go refuses a second colon for the web's own schemes; the server's Go does not yet.
+    colon = text.rfind(":")
     if colon >= 0 and not _PORT.fullmatch(text[colon:]):
         raise UrlError(f"invalid port {quoted(text[colon:])} after host")
     _check_host(text)
