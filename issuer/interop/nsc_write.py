@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
@@ -21,8 +22,10 @@ from issuer.interop.nsc_keystore import CREDS, ENDING
 from issuer.interop.nsc_place import ACCOUNTS, CONFIG
 from issuer.keys.creds import format_creds
 from issuer.keys.nkeys import Seed
+from issuer.tokens.envelope import MAX_BYTES
 
 _VERSION: Final = "1"
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _IGNORED: Final = "# keys and creds belong in no repository\n**/*.nk\n**/*.creds\n"
 
 
@@ -93,7 +96,7 @@ def write_store(target: Path, export: NscExport, *, with_seeds: bool) -> Written
     """
     target = Path(os.path.abspath(target.expanduser()))  # noqa: PTH100  a link stays a link
     _require_free(target)
-    making = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}")
+    making = target.with_name(f".making.{secrets.token_hex(8)}")
     try:
         # Only the last folder is ours to make: a mistyped path should not grow a tree.
         making.mkdir(mode=0o700)
@@ -121,12 +124,14 @@ def _require_free(target: Path) -> None:
 def _fill(root: Path, target: Path, export: NscExport, *, with_seeds: bool) -> Written:
     written = Written(target)
     operator = _component(export.operator, "operator")
+    if export.managed and with_seeds and export.seeds:
+        raise ExportRefused("a managed operator's keys are kept elsewhere, these would go along", at=operator)
     keys = _folder(root, "keys")
     stores = _folder(root, "stores")
     home = _folder(stores, operator)
     note = {"managed": export.managed, "name": operator, "kind": "operator", "version": _VERSION}
     _put(home / ".nsc", _json(note))
-    _put(home / f"{operator}.jwt", export.token)
+    _put_token(home / f"{operator}.jwt", export.token)
     _put(keys / ".gitignore", _IGNORED)
     if with_seeds:
         _put_seeds(keys, export.seeds, written)
@@ -136,7 +141,7 @@ def _fill(root: Path, target: Path, export: NscExport, *, with_seeds: bool) -> W
         name = _component(account.name, "account")
         _require_distinct(seen, name, "account")
         place = _folder(accounts, name)
-        _put(place / f"{name}.jwt", account.token)
+        _put_token(place / f"{name}.jwt", account.token)
         if with_seeds:
             _put_seeds(keys, account.seeds, written)
         _write_users(place, keys, (operator, name), account.users, written, with_seeds=with_seeds)
@@ -159,12 +164,19 @@ def _write_users(
     for user in users:
         name = _component(user.name, "user")
         _require_distinct(seen, name, "user")
-        _put(_folder(place, "users") / f"{name}.jwt", user.token)
+        _put_token(_folder(place, "users") / f"{name}.jwt", user.token)
         written.users += 1
         if with_seeds and user.seed is not None:
             _put_seeds(keys, (user.seed,), written)
             _put(_folder(keys, CREDS, *owner) / f"{name}.creds", format_creds(user.token, user.seed))
             written.creds += 1
+
+
+def _put_token(path: Path, token: str) -> None:
+    """A bare token, as nsc expects it: one more line end, and clients cannot read the creds (nsc#584)."""
+    if not _TOKEN.fullmatch(token) or len(token) > MAX_BYTES:
+        raise ExportRefused("is not a token that nsc can read", at=path.name)
+    _put(path, token)
 
 
 def _put_seeds(keys: Path, seeds: Iterable[Seed], written: Written) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -13,6 +14,7 @@ Resolver = Literal["memory", "full", "cache", "url"]
 _FULL_INTERVAL: Final = "2m"
 _TIMEOUT: Final = "1.9s"
 _CACHE_TTL: Final = "1h"
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104  the server's own default
 LOOPBACK: Final = "127.0.0.1"
 
@@ -61,17 +63,18 @@ def render(config: ServerConfig, options: Options | None = None) -> str:
     """The text of a configuration file.
 
     Raises:
-        ConfigError: the resolver needs a system account or a URL and has none.
+        ConfigError: something is missing, or of a form that the server would not start with.
     """
     options = options or Options()
+    _require_usable(options)
     if config.resolver in {"full", "cache"} and not config.system_account:
         raise ConfigError(
             f"a {config.resolver} resolver needs a system account",
             at="system account",
             hint="accredit edit operator --system-account NAME",
         )
-    if config.resolver == "url" and not config.url:
-        raise ConfigError("a URL resolver needs its URL", at="--url")
+    if config.resolver == "url":
+        _require_url(config.url)
     return "\n".join([*_server(options), *_trust(config), *_resolver(config, options), ""])
 
 
@@ -84,6 +87,37 @@ def quoted(text: str) -> str:
     if not text.isprintable():
         raise PeerError("holds a character that a configuration cannot", at=repr(text))
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _require_usable(options: Options) -> None:
+    ports = {
+        "port": options.port,
+        "monitor port": options.monitor_port,
+        "cluster port": options.cluster_port,
+        "leafnode port": options.leafnode_port,
+    }
+    for what, port in ports.items():
+        # The server's own check of a configuration lets any number pass.
+        if port is not None and not -1 <= port <= 65535:
+            raise ConfigError(f"{port} is no port", at=what)
+    for what, name in (("server name", options.server_name), ("cluster name", options.cluster_name)):
+        if " " in name:
+            raise ConfigError("may not hold a blank", at=what)
+    if not options.cluster_name and (options.routes or options.cluster_port is not None):
+        raise ConfigError("routes and their port need the name of the cluster", at="cluster name")
+
+
+def _require_url(url: str) -> None:
+    if not url:
+        raise ConfigError("a URL resolver needs its URL", at="--url")
+    if not re.fullmatch(r"https?://[^\s\"]+", url):
+        raise ConfigError("is no http or https URL", at=url)
+
+
+def _token(text: str, at: str) -> str:
+    if not _TOKEN.fullmatch(text):
+        raise PeerError("is not the text of a token", at=at)
+    return text
 
 
 def _server(options: Options) -> Iterator[str]:
@@ -100,7 +134,8 @@ def _server(options: Options) -> Iterator[str]:
     if options.jetstream_dir:
         yield f"jetstream {{ store_dir: {quoted(options.jetstream_dir)} }}"
     if options.leafnode_port is not None:
-        yield f"leafnodes {{ port: {options.leafnode_port} }}"
+        address = _address(options.host or EVERYWHERE, options.leafnode_port)
+        yield f"leafnodes {{ listen: {quoted(address)} }}"
     if options.cluster_name:
         yield "cluster {"
         yield f"  name: {quoted(options.cluster_name)}"
@@ -113,8 +148,9 @@ def _server(options: Options) -> Iterator[str]:
 
 def _trust(config: ServerConfig) -> Iterator[str]:
     yield f"# Operator {comment(config.operator_name)}"
-    yield f"operator: {config.operator_token}"
+    yield f"operator: {_token(config.operator_token, 'operator')}"
     if config.system_account:
+        _require_account(config.system_account, "system_account")
         name = config.accounts.get(config.system_account, ("", ""))[0]
         if name:
             yield f"# System account {comment(name)}"
@@ -125,7 +161,8 @@ def _resolver(config: ServerConfig, options: Options) -> Iterator[str]:
     if config.resolver == "memory":
         yield "resolver: MEMORY"
     elif config.resolver == "url":
-        yield f"resolver: URL({quoted(config.url)})"
+        # Quoted as a whole: bare, the brackets of an IPv6 address end the value.
+        yield f"resolver: {quoted(f'URL({config.url})')}"
     else:
         yield "resolver {"
         yield f"  type: {config.resolver}"
@@ -140,11 +177,15 @@ def _resolver(config: ServerConfig, options: Options) -> Iterator[str]:
     if config.accounts:
         yield "resolver_preload {"
         for public, (name, token) in sorted(config.accounts.items()):
-            if not is_public(public, Role.ACCOUNT):
-                raise PeerError(f"{public!r} is not an account key", at="resolver_preload")
+            _require_account(public, "resolver_preload")
             yield f"  # Account {comment(name)}"
-            yield f"  {public}: {token}"
+            yield f"  {public}: {_token(token, public)}"
         yield "}"
+
+
+def _require_account(public: str, at: str) -> None:
+    if not is_public(public, Role.ACCOUNT):
+        raise PeerError(f"{public!r} is not an account key", at=at)
 
 
 def comment(name: str) -> str:
