@@ -34,6 +34,7 @@ def test_no_two_seals_are_alike_and_none_holds_the_seed() -> None:
         (7, "identity", SEED.public),
         (7, "signing", Seed.generate(Role.ACCOUNT).public),
     ],
+    ids=["row", "kind", "key"],
 )
 def test_a_seal_moved_elsewhere_does_not_open(row_id: int, kind: str, public: str) -> None:
     with pytest.raises(SealBroken):
@@ -47,7 +48,7 @@ def test_any_changed_byte_is_noticed(place: int) -> None:
         open_seed(MASTER, changed, row_id=7, kind="signing", public=SEED.public)
 
 
-@pytest.mark.parametrize("blob", [b"", BLOB[:-1], BLOB + b"\0", bytes(129)])
+@pytest.mark.parametrize("blob", [b"", BLOB[:-1], BLOB + b"\0", bytes(129)], ids=["none", "short", "long", "zeros"])
 def test_what_is_no_seal_is_refused(blob: bytes) -> None:
     with pytest.raises(SealBroken):
         open_seed(MASTER, blob, row_id=7, kind="signing", public=SEED.public)
