@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from issuer.claims.account import new_account
+from issuer.claims.account import Import, new_account
 from issuer.claims.operator import new_operator
 from issuer.claims.user import new_user
 from issuer.errors import NotFound
 from issuer.interop.nsc import Inventory, read_store
-from issuer.keys.creds import decorate_token
+from issuer.keys.creds import decorate_token, format_creds
 from issuer.keys.nkeys import Role, Seed
-from tests.issuer.interop.made import Made, sign
+from issuer.subjects import Subject
+from tests.issuer.interop.made import NOW, Made, again, sign
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +157,44 @@ def _linked_key(home: Path, outside: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("trap", [_linked_file, _linked_folder, _linked_operator, _linked_key])
+def _linked_to(name: str) -> Callable[[Path, Path], Path]:
+    def trap(home: Path, outside: Path) -> Path:
+        path = home / name
+        shutil.move(path, outside)
+        path.symlink_to(outside)
+        return path
+
+    return trap
+
+
+def _turning_on_itself(home: Path, _outside: Path) -> Path:
+    path = accounts(home) / "METERS" / "users"
+    shutil.rmtree(path)
+    path.symlink_to(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        _linked_file,
+        _linked_folder,
+        _linked_operator,
+        _linked_key,
+        _linked_to("stores/GRID/GRID.jwt"),
+        _linked_to("stores/GRID/accounts"),
+        _linked_to("stores/GRID/accounts/METERS/METERS.jwt"),
+        _linked_to("stores/GRID/accounts/METERS/users"),
+        _linked_to("stores/GRID/.nsc"),
+        _linked_to("keys/keys"),
+        _linked_to("keys/keys/U"),
+        _linked_to("keys/creds"),
+        _linked_to("keys/creds/GRID"),
+        _linked_to("keys/creds/GRID/METERS"),
+        _linked_to("keys/creds/GRID/METERS/m1.creds"),
+        _turning_on_itself,
+    ],
+)
 def test_links_are_not_followed(home: Path, tmp_path: Path, trap: Callable[[Path, Path], Path]) -> None:
     path = trap(home, tmp_path / "outside")
     (bad,) = read(home).quarantined
@@ -167,6 +207,133 @@ def test_a_pipe_does_not_make_us_wait(home: Path) -> None:
     path.unlink()
     os.mkfifo(path)
     assert [bad.reason for bad in read(home).quarantined] == ["is not a plain file"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stores/GRID/GRID.jwt",
+        "stores/GRID/.nsc",
+        "stores/GRID/accounts/METERS/METERS.jwt",
+        "stores/GRID/accounts/METERS/users/m1.jwt",
+        "keys/creds/GRID/METERS/m1.creds",
+    ],
+)
+def test_a_folder_where_a_file_should_be_is_put_aside(home: Path, name: str) -> None:
+    (home / name).unlink()
+    (home / name).mkdir()
+    inventory = read(home)
+    if name.endswith((".nsc", "GRID.jwt", "METERS.jwt")):
+        assert [(bad.path, bad.reason) for bad in inventory.quarantined] == [
+            (str(home / name), "is not a plain file")
+        ]
+    assert {one.path for one in inventory.operators} == (
+        set() if "GRID.jwt" in name else {str(home / "stores/GRID/GRID.jwt")}
+    )
+
+
+@pytest.mark.parametrize("name", ["stores/GRID/accounts", "stores/GRID/accounts/METERS/users", "keys/creds"])
+def test_a_file_where_a_folder_should_be_is_put_aside(home: Path, name: str) -> None:
+    shutil.rmtree(home / name)
+    (home / name).write_text("")
+    (bad,) = read(home).quarantined
+    assert (bad.path, bad.reason) == (str(home / name), "is not a folder")
+
+
+def test_files_whose_names_are_no_text(home: Path) -> None:
+    (accounts(home) / "METERS" / "users" / os.fsdecode(b"\xff.jwt")).write_text("")
+    (bad,) = read(home).quarantined
+    assert bad.path.endswith("users/\\xff.jwt")
+
+
+def test_what_a_mac_leaves_is_passed_over(made: Made, home: Path) -> None:
+    users = accounts(home) / "METERS" / "users"
+    (users / "._m1.jwt").write_bytes(b"\0\5\x16\7")
+    user = Seed.generate(Role.USER)
+    (users / "._true.jwt").write_text(sign(new_user(user.public, "._true"), made.account))
+    inventory = read(home)
+    assert inventory.quarantined == ()
+    assert {one.name for one in inventory.operators[0].accounts[0].users} == {"m1", "r1", "._true"}
+
+
+@pytest.mark.parametrize(("later", "standing"), [(-5, "older"), (5, "newer"), (0, "other")])
+def test_creds_with_another_token_are_told(made: Made, home: Path, later: int, standing: str) -> None:
+    path = home / "keys/creds/GRID/METERS/m1.creds"
+    token = again(made.plain_token, made.account, at=NOW + later, subs=7)
+    path.write_text(format_creds(token, made.plain))
+    inventory = read(home)
+    (odd,) = inventory.odd_creds
+    assert (odd.path, odd.user, odd.public, odd.standing) == (str(path), "m1", made.plain.public, standing)
+    user = inventory.operators[0].accounts[0].users[0]
+    assert (user.token, user.creds) == (made.plain_token, (str(path),))
+
+
+def test_creds_of_nobody_are_told(home: Path) -> None:
+    (accounts(home) / "METERS" / "users" / "m1.jwt").unlink()
+    inventory = read(home)
+    assert inventory.stray_creds == (str(home / "keys/creds/GRID/METERS/m1.creds"),)
+
+
+def test_creds_of_two_are_put_aside(made: Made, home: Path) -> None:
+    path = home / "keys/creds/GRID/METERS/m1.creds"
+    text = path.read_text()
+    path.write_text(text.replace(made.plain_token, made.scoped_token))
+    (bad,) = read(home).quarantined
+    assert bad.reason == "holds a token and the seed of another user"
+    path.write_text(text.replace(made.plain_token, made.plain_token[:-4]))
+    (bad,) = read(home).quarantined
+    assert bad.reason.startswith("holds no user token")
+
+
+def test_creds_are_found_under_the_name_in_the_token(home: Path) -> None:
+    (home / "stores" / "GRID").rename(home / "stores" / "renamed")
+    (home / "stores/renamed/GRID.jwt").rename(home / "stores/renamed/renamed.jwt")
+    shutil.rmtree(home / "keys" / "keys")
+    users = read(home).operators[0].accounts[0].users
+    assert [user.seed is not None for user in users] == [True, True]
+
+
+def test_an_import_by_the_address_of_its_token_stays(made: Made, home: Path) -> None:
+    other = Seed.generate(Role.ACCOUNT)
+    url = "https://example.com/activations/1.jwt"
+    taken = Import(subject=Subject("readings.>"), account=made.account.public, token=url, type="stream")
+    owner = new_account(other.public, "OTHER")
+    claims = msgspec.structs.replace(owner, nats=msgspec.structs.replace(owner.nats, imports=(taken,)))
+    token = sign(claims, made.operator)
+    place = accounts(home) / "OTHER"
+    place.mkdir()
+    (place / "OTHER.jwt").write_text(token)
+    found = read(home).operators[0].accounts[1]
+    assert found.token == token
+    assert found.claims.nats.imports[0].token == url
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_is_broken_the_rest_is_read_and_no_seed_is_told(home: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    everything = sorted(path for path in home.rglob("*") if path.is_file())
+    broken = chance.sample(everything, chance.randint(1, 5))
+    seeds = [path.read_text().strip() for path in everything if path.suffix == ".nk"]
+    others = [path.read_bytes() for path in everything]
+    for path in broken:
+        data = path.read_bytes()
+        cut = chance.randrange(len(data))
+        path.write_bytes(
+            chance.choice([
+                data[:cut],
+                data[cut:],
+                data[:cut] + bytes([chance.randrange(256)]) + data[cut + 1 :],
+                chance.choice(others),
+                chance.randbytes(cut),
+            ])
+        )  # fmt: skip
+    inventory = read(home)
+    told = repr(inventory)
+    assert not any(text[:20] in told for text in seeds)
+    intact = {str(path) for path in everything} - {str(path) for path in broken}
+    # Of what is whole, only a second token of one key can be put aside.
+    for bad in inventory.quarantined:
+        assert bad.path not in intact or "is about the same" in bad.reason, bad
 
 
 def test_armour_and_line_ends_are_no_part_of_a_token(made: Made, home: Path) -> None:

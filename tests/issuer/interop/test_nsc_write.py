@@ -151,3 +151,32 @@ def test_what_fails_halfway_leaves_nothing(made: Made, tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_not_made_up(made: Made, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot write: no such file"):
         made.write(tmp_path / "none" / "out")
+
+
+def test_a_managed_operator_leaves_no_keys(made: Made, tmp_path: Path) -> None:
+    managed = made.export(managed=True)
+    with pytest.raises(ExportRefused, match="keys are kept elsewhere"):
+        write_store(tmp_path / "out", managed, with_seeds=True)
+    write_store(tmp_path / "out", managed, with_seeds=False)
+    assert json.loads((tmp_path / "out/stores/GRID/.nsc").read_text())["managed"] is True
+    (operator,) = read_store(tmp_path / "out" / "stores", tmp_path / "out" / "keys").operators
+    assert operator.managed
+
+
+@pytest.mark.parametrize("text", ["", "a.b", "a.b.c\n", "-----BEGIN-----", "a.b." + "c" * 1_048_576])
+def test_what_nsc_could_not_read_is_refused(made: Made, tmp_path: Path, text: str) -> None:
+    users = [LeavingUser("m1", text)]
+    for export in (
+        made.export(token=text),
+        made.export(accounts=[LeavingAccount("METERS", text)]),
+        made.export(accounts=[LeavingAccount("METERS", made.account_token, users=users)]),
+    ):
+        with pytest.raises(ExportRefused, match="is not a token that nsc can read"):
+            write_store(tmp_path / "out", export, with_seeds=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_name_of_the_target_is_no_hindrance(made: Made, tmp_path: Path) -> None:
+    target = tmp_path / ("名" * 85)
+    made.write(target)
+    assert (target / "nsc.json").exists()
