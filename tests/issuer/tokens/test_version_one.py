@@ -36,7 +36,11 @@ def test_an_account_keeps_what_go_keeps() -> None:
 
 
 def test_a_user_without_limits_had_none() -> None:
-    plain = {"type": "user", "issuer_account": "A", "nats": {"payload": 5, "max": 7, "src": "::1/128,10.0.0.0/8"}}
+    plain = {
+        "type": "user",
+        "issuer_account": "A",
+        "nats": {"payload": 5, "max": 7, "src": "::1/128,10.0.0.0/8"},
+    }
     body = modernised(plain, UserClaims).nats
     assert (body.subs, body.data, body.payload) == (-1, -1, 5)
     assert body.issuer_account == "A"
@@ -45,7 +49,11 @@ def test_a_user_without_limits_had_none() -> None:
 
 
 def test_an_activation_called_its_kind_type() -> None:
-    plain = {"type": "activation", "issuer_account": "A", "nats": {"subject": "a", "type": "stream", "max": 1}}
+    plain = {
+        "type": "activation",
+        "issuer_account": "A",
+        "nats": {"subject": "a", "type": "stream", "max": 1},
+    }
     body = modernised(plain, ActivationClaims).nats
     assert (body.subject, body.share, body.issuer_account, body.type) == ("a", "stream", "A", "activation")
 
@@ -65,7 +73,7 @@ def test_generic_claims_take_kind_and_tags_into_their_body() -> None:
 
 @pytest.mark.parametrize(
     "plain",
-    [{"Tags": []}, {"nats": {"Pub": {}}}, {"ISSUER_ACCOUNT": "A"}, {"nats": {"ſub": {}}}, {"Sub": "x"}],
+    [{"Tags": []}, {"nats": {"Pub": {}}}, {"ISSUER_ACCOUNT": "A"}, {"nats": {"\u017fub": {}}}, {"Sub": "x"}],
 )
 def test_other_letter_cases_are_refused(plain: dict[str, Any]) -> None:
     with pytest.raises(ClaimSyntaxError):
