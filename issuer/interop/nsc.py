@@ -375,9 +375,15 @@ class _Reading:
         """The token of an operator's or account's folder: of the same name, else the only one."""
         tokens = self.inside(folder).ending(JWT)
         path = folder / f"{folder.name}{JWT}"
-        if path in tokens or os.path.lexists(path):
-            return path
-        return tokens[0] if len(tokens) == 1 else None
+        if path not in tokens and not os.path.lexists(path):
+            if len(tokens) != 1:
+                return None
+            path = tokens[0]
+        for other in tokens:
+            if other != path:
+                # An account that nsc was made to call `..`, for one, lies beside its operator.
+                self.refuse(other, f"is beside {path.name}, whose folder this is")
+        return path
 
     def _managed(self, path: Path) -> bool:
         try:

@@ -7,14 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from issuer.interop.nsc import FoundAccount, FoundOperator, FoundUser, Inventory, read_store
+from issuer.interop.nsc_place import default_locations
 from issuer.keys.nkeys import Role, Seed
-from tests.components import require
+from tests.components import path_of, require
 from tests.system.nsc_tool import Nsc
 
 pytestmark = pytest.mark.component("nsc")
@@ -148,6 +151,99 @@ def test_what_nsc_made_is_all_here(nsc: Nsc, accredit: Accredit) -> None:
     stored = {row["pub"] for row in accredit.json("list", "keys") if row["stored"]}
     assert stored == {path.stem for path in nsc.keys.rglob("*.nk")}
     assert not accredit.json("import", "nsc", nsc.home)["changed"]
+
+
+def test_reading_alone_finds_every_token_and_seed(nsc: Nsc) -> None:
+    inventory = read_store(nsc.stores, nsc.keys)
+    (operator,) = inventory.operators
+    assert inventory == Inventory((operator,))
+    assert not operator.managed
+    users = [user for account in operator.accounts for user in account.users]
+    found: list[FoundOperator | FoundAccount | FoundUser] = [operator, *operator.accounts, *users]
+    assert {one.path: one.token for one in found} == {
+        str(nsc.stores / path): text for path, text in tokens(nsc.stores).items()
+    }
+    seeds = [one.seed for one in found]
+    seeds += [*operator.signing, *(seed for account in operator.accounts for seed in account.signing)]
+    seeds += [account.curve for account in operator.accounts]
+    assert {seed.public: seed.reveal() for seed in seeds if seed is not None} == {
+        path.stem: path.read_text() for path in nsc.keys.rglob("*.nk")
+    }
+    assert {path for user in users for path in user.creds} == {
+        str(path) for path in nsc.keys.rglob("*.creds")
+    }
+
+
+def test_creds_of_a_deleted_user_are_told(nsc: Nsc) -> None:
+    nsc("delete", "user", "-a", "METERS", "plain")
+    inventory = read_store(nsc.stores, nsc.keys)
+    assert inventory.stray_creds == (str(nsc.keys / "creds/GRID/METERS/plain.creds"),)
+    assert len(inventory.unused) == 1
+
+
+def test_creds_that_nsc_did_not_write_again_are_told(nsc: Nsc) -> None:
+    creds = nsc.keys / "creds/GRID/METERS/plain.creds"
+    before = creds.read_text()
+    time.sleep(1.1)  # tokens tell whole seconds apart
+    nsc("edit", "user", "-a", "METERS", "plain", "--tag", "later")
+    assert read_store(nsc.stores, nsc.keys).odd_creds == ()
+    creds.write_text(before)
+    (odd,) = read_store(nsc.stores, nsc.keys).odd_creds
+    assert (odd.user, odd.standing) == ("plain", "older")
+
+
+def test_an_operator_whose_key_is_elsewhere_is_told_apart(nsc: Nsc, tmp_path: Path) -> None:
+    managed = Nsc(tmp_path / "managed")
+    managed("add", "operator", "-u", nsc.stores / "GRID" / "GRID.jwt")
+    managed("add", "account", "SELF")
+    (operator,) = read_store(managed.stores, managed.keys).operators
+    assert (operator.managed, operator.seed, operator.signing) == (True, None, ())
+    (account,) = operator.accounts
+    assert account.claims.iss == account.public
+
+
+@pytest.mark.parametrize(
+    ("environment", "there"),
+    [
+        ({}, []),
+        ({"XDG_DATA_HOME": "HOME/data"}, []),
+        ({"NKEYS_PATH": "~/my-keys", "NSC_HOME": "HOME/config"}, []),
+        ({"XDG_CONFIG_HOME": "HOME/config"}, ["config/nats/nsc/nsc.json"]),
+        ({}, [".nsc/nsc.json"]),
+        ({}, [".nsc/nsc.json", ".config/nats/nsc/nsc.json"]),
+        ({}, [".nsc/nats/", ".nkeys/"]),
+        ({}, [".nsc/nats/", ".local/share/nats/nsc/stores/"]),
+        ({"XDG_DATA_HOME": "HOME/data"}, [".nsc/nats/", ".nkeys/"]),
+    ],
+    ids=str,
+)
+def test_nsc_writes_where_we_would_look(
+    tmp_path: Path, environment: dict[str, str], there: list[str]
+) -> None:
+    environment = {name: text.replace("HOME", str(tmp_path)) for name, text in environment.items()}
+    for number, name in enumerate(there):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir(parents=True)
+        else:
+            path.write_text(json.dumps({"store_root": str(tmp_path / f"told-{number}")}))
+    cwd = tmp_path / "away"
+    cwd.mkdir()
+    before = default_locations(environment, tmp_path)
+    ran = subprocess.run(
+        [path_of("nsc"), "add", "operator", "GRID"],
+        env={"PATH": os.environ.get("PATH", ""), "HOME": str(tmp_path), **environment},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert before == default_locations(environment, tmp_path)
+    (operator,) = read_store(before.stores, before.keys).operators
+    assert operator.seed is not None
 
 
 def test_it_can_be_worked_with(nsc: Nsc, accredit: Accredit) -> None:

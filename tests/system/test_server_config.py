@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -96,6 +101,65 @@ def test_a_server_with_everything_runs(start_nats: Callable[..., NatsServer], tm
     server = start_nats(render(content("full"), options), tmp_path, name="one")
     assert server.running()
     assert (tmp_path / "accounts" / f"{SYSTEM.public}.jwt").is_file()
+
+
+@contextmanager
+def served(host: str, accounts: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Accounts by HTTP, as a URL resolver asks for them; and the paths that were asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            text = accounts.get(self.path.rpartition("/")[2], "")
+            known = text or self.path.endswith("/")
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_said: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    try:
+        server = Server((host, 0), Handler)
+    except OSError as fault:
+        pytest.skip(f"no {host} on this machine: {fault.strerror}")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        address = f"[{host}]" if ":" in host else host
+        yield f"http://{address}:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("path", ["/jwt/v1/accounts/", "/a(b)/$c/%20/"])
+def test_a_server_asks_the_url_it_was_given(
+    start_nats: Callable[..., NatsServer], tmp_path: Path, host: str, path: str
+) -> None:
+    config = content("url")
+    system = config.accounts[SYSTEM.public][1]
+    with served(host, {SYSTEM.public: system}) as (url, asked):
+        # Without a preload, all it knows of the system account is what it asks for.
+        start_nats(render(replace(config, accounts={}, url=url + path)), tmp_path)
+        assert asked[0] == path
+        assert f"{path}{SYSTEM.public}" in asked
+
+
+def test_what_is_meant_for_this_machine_listens_nowhere_else(
+    start_nats: Callable[..., NatsServer], tmp_path: Path
+) -> None:
+    options = Options(host="127.0.0.1", leafnode_port=-1, cluster_name="c", cluster_port=-1)
+    server = start_nats(render(content("full"), options), tmp_path, name="one")
+    for kind in ("client", "leafnode", "route"):
+        server.wait_log(f"Listening for {kind} connections on 127.0.0.1:")
 
 
 def test_the_server_found_is_new_enough(nats_server_binary: Path) -> None:

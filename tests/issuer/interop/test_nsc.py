@@ -395,6 +395,17 @@ def test_a_folder_named_otherwise_counts_by_its_token(home: Path) -> None:
     assert len(account.users) == 2
 
 
+def test_a_second_token_in_a_folder_is_told(made: Made, home: Path) -> None:
+    other = Seed.generate(Role.ACCOUNT)
+    # Here the real nsc writes an account named `..`.
+    path = home / "stores" / "GRID" / "...jwt"
+    path.write_text(sign(new_account(other.public, ".."), made.operator))
+    inventory = read(home)
+    (bad,) = inventory.quarantined
+    assert (bad.path, bad.reason) == (str(path), "is beside GRID.jwt, whose folder this is")
+    assert inventory.operators[0].name == "GRID"
+
+
 def test_keys_may_be_public_flat_or_in_creds_alone(made: Made, home: Path) -> None:
     keys = home / "keys"
     for path in list(keys.rglob("*.nk")):
