@@ -64,7 +64,9 @@ def alone(data_dir: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise Refused(
-                "another accredit up runs on this data folder", at=str(data_dir), hint="choose another: --data-dir"
+                "another accredit up runs on this data folder",
+                at=str(data_dir),
+                hint="choose another: --data-dir",
             ) from None
         yield
     finally:
@@ -188,9 +190,7 @@ def _watching(server: ServerProcess) -> Part:
     return run
 
 
-def _announcing(
-    ready: Ready, path: Path | None, said: Callable[[Ready], None]
-) -> Part:
+def _announcing(ready: Ready, path: Path | None, said: Callable[[Ready], None]) -> Part:
     """Say that all is ready once it is, then wait with the others."""
 
     async def run(stop: asyncio.Event) -> None:

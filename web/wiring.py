@@ -46,7 +46,9 @@ class Wiring:
 
     def connector(self, urls: Sequence[str]) -> Callable[[], Awaitable[SystemAccount]]:
         settings = self.settings
-        tls = Tls(*(str(path) if path else "" for path in (settings.tls_ca, settings.tls_cert, settings.tls_key)))
+        tls = Tls(
+            *(str(path) if path else "" for path in (settings.tls_ca, settings.tls_cert, settings.tls_key))
+        )
         credentials: Credentials = self.credentials
 
         async def connect() -> SystemAccount:
@@ -56,7 +58,9 @@ class Wiring:
 
     def operator_claims(self) -> OperatorClaims:
         with self.database.reading() as unit:
-            return decode(hierarchy.head_token(unit, "operator", self.operator.id).token, OperatorClaims).claims
+            return decode(
+                hierarchy.head_token(unit, "operator", self.operator.id).token, OperatorClaims
+            ).claims
 
     def deletion_signer(self) -> Signer:
         """An operator key, which is what servers believe a deletion from (enforcement spec §5.5)."""

@@ -117,9 +117,7 @@ def add_account(turn: Turn, act: AddAccount) -> Outcome:
     claims = dated(new_account(public, name, tags=merged_tags((), TagChange(act.tags))), act.validity)
     body = claims.nats
     defaults = with_permissions(body.default_permissions, act.permissions)
-    claims = msgspec.structs.replace(
-        claims, nats=msgspec.structs.replace(body, default_permissions=defaults)
-    )
+    claims = msgspec.structs.replace(claims, nats=msgspec.structs.replace(body, default_permissions=defaults))
     return sign_account(turn, row, claims, EventCode.ACCOUNT_CREATED, operator=operator)
 
 
@@ -181,9 +179,7 @@ def delete_account(turn: Turn, act: DeleteAccount) -> Outcome:
     return Outcome(EventCode.ACCOUNT_DELETED, row.name, row.public, notes=tuple(turn.notes))
 
 
-def resign(
-    turn: Turn, row: Account, before: AccountClaims, after: AccountClaims, what: str
-) -> Outcome:
+def resign(turn: Turn, row: Account, before: AccountClaims, after: AccountClaims, what: str) -> Outcome:
     """Sign the account when something really changed; asking twice is not an error."""
     sorted_after = msgspec.structs.replace(after, nats=after.nats.sorted())
     if sorted_after == before:

@@ -109,24 +109,24 @@ def with_limits(body: L, change: LimitChange) -> L:
     Raises:
         PeerError: a connection type nobody knows.
     """
-    fields: dict[str, Any] = {}
-    for name, value in (
+    given = (
         ("subs", change.subs),
         ("data", change.data),
         ("payload", change.payload),
         ("bearer_token", change.bearer),
         ("proxy_required", change.proxy_required),
         ("times_location", change.locale),
-    ):
-        if value is not None:
-            fields[name] = value
+    )
+    fields: dict[str, Any] = {name: value for name, value in given if value is not None}
     fields["src"] = merged_tags(body.src, TagChange(change.add_networks, change.remove_networks))
     gone = set(change.remove_times)
     times: dict[str, TimeRange] = {}
     for window in (*body.times, *change.add_times):
         # A claim has no hash, as it may hold unknown members.
         times.setdefault(f"{window.start}-{window.end}", window)
-    fields["times"] = tuple(window for text, window in times.items() if text not in gone and window.start not in gone)
+    fields["times"] = tuple(
+        window for text, window in times.items() if text not in gone and window.start not in gone
+    )
     fields["allowed_connection_types"] = _merged(
         body.allowed_connection_types,
         tuple(map(connection_type, change.add_connection_types)),
@@ -146,9 +146,7 @@ def merged_tags(tags: Iterable[str], change: TagChange) -> tuple[str, ...]:
 def connection_type(text: str) -> str:
     name = text.upper()
     if name not in CONNECTION_TYPES:
-        raise PeerError(
-            f"{text!r} is not a connection type", hint="one of " + ", ".join(CONNECTION_TYPES)
-        )
+        raise PeerError(f"{text!r} is not a connection type", hint="one of " + ", ".join(CONNECTION_TYPES))
     return name
 
 

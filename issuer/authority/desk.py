@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from issuer.audit.catalogue import EventCode
 from issuer.audit.log import Detail, Event, append
-from issuer.claims.findings import Finding
 from issuer.custody.keyring import Keyring
 from issuer.errors import PeerError, Refused
+from issuer.findings import Finding
 from issuer.keys.nkeys import PublicKey
 from issuer.store.unit import Database, Unit
 from issuer.tokens.envelope import Token

@@ -49,7 +49,7 @@ def add_mapping(turn: Turn, act: AddMapping) -> Outcome:
         if (other.subject, other.cluster) != (entry.subject, entry.cluster)
     )
     mappings = {**claims.nats.mappings, act.source: (*kept, entry)}
-    if sum(other.weight or 100 for other in (*kept, entry) if other.cluster == act.cluster) < 100:  # noqa: PLR2004
+    if sum(other.weight or 100 for other in (*kept, entry) if other.cluster == act.cluster) < 100:
         listed = any(other.subject == act.source for other in (*kept, entry))
         turn.notes.append(
             "the weights stay under 100: the rest is "

@@ -69,9 +69,7 @@ def add_operator(turn: Turn, act: AddOperator) -> Outcome:
         key = keep_signing_key(turn, Seed.generate(Role.OPERATOR), owner_id=row.id)
         body = msgspec.structs.replace(body, signing_keys=(key,))
     body = msgspec.structs.replace(body, tags=merged_tags((), TagChange(act.tags)))
-    outcome = sign_operator(
-        turn, row, msgspec.structs.replace(claims, nats=body), EventCode.OPERATOR_CREATED
-    )
+    outcome = sign_operator(turn, row, msgspec.structs.replace(claims, nats=body), EventCode.OPERATOR_CREATED)
     if act.system:
         system = accounts.add_account(turn, accounts.AddAccount(SYSTEM_ACCOUNT, operator=name))
         edit_operator(turn, EditOperator(name, system_account=system.public))

@@ -87,9 +87,7 @@ def revoke_user(turn: Turn, act: RevokeUser) -> Outcome:
     return cut(turn, operator, account, public, at=act.at)
 
 
-def cut(
-    turn: Turn, operator: Operator, account: Account, public: PublicKey, *, at: int | None
-) -> Outcome:
+def cut(turn: Turn, operator: Operator, account: Account, public: PublicKey, *, at: int | None) -> Outcome:
     """Revoke a key in its account, up to the newest token we issued for it."""
     claims: AccountClaims = head(turn, "account", account.id).claims
     if at is None:

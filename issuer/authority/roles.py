@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from issuer.audit.catalogue import EventCode
 from issuer.authority.accounts import GENERATE, resign
 from issuer.authority.changes import (
     NO_LIMITS,
@@ -56,11 +55,15 @@ def edit_role(turn: Turn, act: EditRole) -> Outcome:
     claims: AccountClaims = head(turn, "account", account.id).claims
     scope = _present(claims, act)
     if scope is None:
-        scope = Scope(key=_new_key(turn, claims, act, account.id), role=act.role or "", template=new_template())
+        scope = Scope(
+            key=_new_key(turn, claims, act, account.id), role=act.role or "", template=new_template()
+        )
         claims_without = _without(claims, scope.key)
     else:
         claims_without = _without(claims, scope.key)
-        turn.notes.append("servers close the connections of this role's users, who come back with the new one")
+        turn.notes.append(
+            "servers close the connections of this role's users, who come back with the new one"
+        )
     template = with_limits(with_permissions(scope.template, act.permissions), act.limits)
     _refuse_zero(template)
     changed_scope = msgspec.structs.replace(
@@ -74,7 +77,9 @@ def edit_role(turn: Turn, act: EditRole) -> Outcome:
         raise AlreadyExists(f"account {account.name!r} has a role {other.role!r} with another key", at="role")
     keys = (*claims_without.nats.signing_keys, changed_scope)
     body = msgspec.structs.replace(claims.nats, signing_keys=keys)
-    return resign(turn, account, claims, msgspec.structs.replace(claims, nats=body), f"role {changed_scope.role}")
+    return resign(
+        turn, account, claims, msgspec.structs.replace(claims, nats=body), f"role {changed_scope.role}"
+    )
 
 
 def remove_role(turn: Turn, act: RemoveRole) -> Outcome:

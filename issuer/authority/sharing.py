@@ -161,8 +161,7 @@ def remove_import(turn: Turn, act: RemoveImport) -> Outcome:
     gone = [
         entry
         for entry in claims.nats.imports
-        if act.subject in {entry.subject, entry.local_subject}
-        and (source is None or entry.account == source)
+        if act.subject in {entry.subject, entry.local_subject} and (source is None or entry.account == source)
     ]
     if not gone:
         raise NotFound(f"account {row.name!r} does not import {act.subject!r}", at="subject")
@@ -188,11 +187,7 @@ def generate_activation(turn: Turn, act: GenerateActivation) -> Outcome:
     row, claims = _account(turn, act.operator, act.account)
     kind: Kind = "service" if act.service else "stream"
     export = next(
-        (
-            entry
-            for entry in claims.nats.exports
-            if entry.type == kind and covers(entry.subject, act.subject)
-        ),
+        (entry for entry in claims.nats.exports if entry.type == kind and covers(entry.subject, act.subject)),
         None,
     )
     if export is None:

@@ -15,10 +15,10 @@ from issuer.authority.desk import Outcome, Turn
 from issuer.authority.finding import operator_of
 from issuer.claims.account import AccountClaims, Scope
 from issuer.claims.fields import EVERYONE
-from issuer.claims.findings import Finding, Level, advise, blocking, validate
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
 from issuer.errors import InvalidClaims, NotFound, Refused
+from issuer.findings import Finding, Level, advise, blocking, validate
 from issuer.keys.nkeys import PublicKey, Role, is_public
 from issuer.store import hierarchy, outbox
 from issuer.store.hierarchy import Account, Operator, TokenVersion, User

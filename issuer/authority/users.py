@@ -198,9 +198,7 @@ def delete_user(turn: Turn, act: DeleteUser) -> Outcome:
     return retire_user(turn, account, row, revoked=act.revoke, keep_key=act.keep_key)
 
 
-def retire_user(
-    turn: Turn, account: Account, row: User, *, revoked: bool, keep_key: bool = False
-) -> Outcome:
+def retire_user(turn: Turn, account: Account, row: User, *, revoked: bool, keep_key: bool = False) -> Outcome:
     """Take a user off the books; whether its token was revoked is the caller's doing."""
     last = hierarchy.head_token(turn.unit, "user", row.id)
     hierarchy.mark_deleted(turn.unit, row, turn.now)

@@ -1,6 +1,6 @@
 """Is the whole tree sound: every token's findings, every chain, and what accounts share with each other.
 
-Beyond what the claims library finds (`issuer.claims.findings`), as nsc does and further:
+Beyond what the claims library finds (`issuer.findings`), as nsc does and further:
  1. an operator signs itself, an account is signed by a key its operator trusts;
  2. with strict usage no identity key signs;
  3. the system account has no JetStream;
@@ -17,10 +17,10 @@ from issuer.authority.finding import the_account, the_operator
 from issuer.authority.signing import head
 from issuer.claims.account import AccountClaims, Export, Import, cut_off
 from issuer.claims.exchange import ActivationClaims
-from issuer.claims.findings import Finding, Level, validate
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
 from issuer.errors import PeerError
+from issuer.findings import Finding, Level, validate
 from issuer.store import hierarchy
 from issuer.store.unit import Unit
 from issuer.subjects import covers

@@ -10,8 +10,6 @@ import click
 from issuer.authority.expirations import Expiring
 from issuer.authority.expirations import expirations as find_expirations
 from issuer.authority.validation import Checked, Question, validate_tree
-from issuer.claims.findings import Finding, Level
-from issuer.claims.findings import validate as validate_claims
 from issuer.cli.files import read_text
 from issuer.cli.main import FINDINGS, OK
 from issuer.cli.options import account_option, verb
@@ -19,6 +17,8 @@ from issuer.cli.output import Screen, findings_plain
 from issuer.cli.quantities import distance, iso, moment
 from issuer.cli.workspace import Workspace
 from issuer.errors import PeerError
+from issuer.findings import Finding, Level
+from issuer.findings import validate as validate_claims
 from issuer.keys.creds import parse_decorated_token
 from issuer.tokens.envelope import decode
 

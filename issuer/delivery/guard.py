@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from issuer.claims.account import AccountClaims
-from issuer.claims.findings.finding import Finding, Level
 from issuer.claims.operator import OperatorClaims
 from issuer.errors import PeerError, Refused
+from issuer.findings.finding import Finding, Level
 from issuer.tokens.envelope import MAX_BYTES, Verified, decode
 
 MIB: Final = MAX_BYTES

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
-from issuer.claims.findings.rules import validate
 from issuer.claims.operator import OperatorClaims
 from issuer.delivery import fleet, guard
 from issuer.delivery.fleet import ServerInfo
@@ -25,6 +24,7 @@ from issuer.delivery.progress import LONGEST_REFUSED_PAUSE, REFUSED_PAUSE, Progr
 from issuer.delivery.rounds import Roster, Round
 from issuer.delivery.system_account import Reply, SystemAccount, is_payload_violation
 from issuer.errors import Refused, Unavailable
+from issuer.findings.rules import validate
 from issuer.tokens.envelope import Token
 from issuer.tokens.signer import Signer
 

@@ -69,7 +69,11 @@ def fill(url: str) -> dict[str, float]:
     bare = [_bare_rate()]
     marks: list[tuple[int, float]] = [(0, time.perf_counter())]
     for _ in issue_many(
-        authority, IssueUsers("METERS", ()), names, actor, progress=lambda n: marks.append((n, time.perf_counter()))
+        authority,
+        IssueUsers("METERS", ()),
+        names,
+        actor,
+        progress=lambda n: marks.append((n, time.perf_counter())),
     ):
         pass
     bare.append(_bare_rate())

@@ -24,9 +24,9 @@ import nats
 from issuer.authority.accounts import AddAccount, add_account
 from issuer.authority.desk import Actor
 from issuer.authority.issuing import Issued, IssueUsers, issue_many
+from issuer.authority.opening import create_store, open_authority
 from issuer.authority.operators import AddOperator, add_operator
 from issuer.authority.revocations import RevokeUser, revoke_user
-from issuer.authority.opening import create_store, open_authority
 from issuer.authority.signing import head
 from issuer.claims.account import AccountClaims, with_revocation
 from issuer.interop.server_config import Options, ServerConfig, render
@@ -86,7 +86,9 @@ def rows() -> Iterator[Row]:
     # The server visits an account's clients in an order of chance and checks each one's token, so a
     # victim is cut anywhere within that walk: the mean is what can be compared.
     ratio = statistics.mean(own) / statistics.mean(bare)
-    words = f"{statistics.mean(own) * 1e3:.1f} ms beside {statistics.mean(bare) * 1e3:.1f} ms, means of {ROUNDS}"
+    words = (
+        f"{statistics.mean(own) * 1e3:.1f} ms beside {statistics.mean(bare) * 1e3:.1f} ms, means of {ROUNDS}"
+    )
     yield at_most(f"revoke to -ERR, {CONNECTIONS} connections / bare push", ratio, TARGET, words)
 
 
@@ -124,7 +126,9 @@ def _config(unit: Unit, folder: Path) -> str:
             operator_name=operator.name,
             operator_token=hierarchy.head_token(unit, "operator", operator.id).token,
             system_account=system.public,
-            accounts={row.public: (row.name, hierarchy.head_token(unit, "account", row.id).token) for row in rows},
+            accounts={
+                row.public: (row.name, hierarchy.head_token(unit, "account", row.id).token) for row in rows
+            },
         ),
         Options(resolver_dir=str(folder / "jwt")),
     )

@@ -46,7 +46,9 @@ def rows() -> Iterator[Row]:
             yield at_most(name, ratio, target, f"{own * 1e3:.0f} ms beside {base * 1e3:.1f} ms")
 
 
-def _ratio(baseline: list[str], command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:
+def _ratio(
+    baseline: list[str], command: list[str], environment: dict[str, str]
+) -> tuple[float, float, float]:
     ratios, bases, mine = [], [], []
     for _ in range(2):
         _time(command, environment)

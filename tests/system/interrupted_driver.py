@@ -6,7 +6,14 @@ import sys
 import time
 from itertools import count
 
-from issuer.authority.accounts import AddAccount, DeleteAccount, EditAccount, add_account, delete_account, edit_account
+from issuer.authority.accounts import (
+    AddAccount,
+    DeleteAccount,
+    EditAccount,
+    add_account,
+    delete_account,
+    edit_account,
+)
 from issuer.authority.desk import Actor, Authority
 from issuer.authority.issuing import IssueUsers, issue_many
 from issuer.authority.operators import AddOperator, add_operator

@@ -17,10 +17,10 @@ from msgspec.structs import asdict, replace
 from issuer.claims.account import AccountClaims, JetStreamLimits, Scope, signing_key
 from issuer.claims.exchange import ActivationClaims
 from issuer.claims.fields import Envelope
-from issuer.claims.findings import validate
 from issuer.claims.user import UserClaims
 from issuer.claims.wire import from_plain, strict_object, to_plain
 from issuer.errors import AccreditError
+from issuer.findings import validate
 from issuer.keys.nkeys import Seed
 from issuer.tokens.envelope import KINDS, decode, encode
 from issuer.tokens.signer import SeedSigner

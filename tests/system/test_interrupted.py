@@ -57,7 +57,7 @@ def _check_head(unit: Unit, kind: str, key_id: int, number: int, told: set[str])
 
 def test_a_kill_at_any_moment_leaves_the_store_whole(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'accredit.db'}"
-    moments = random.Random(20261123)  # noqa: S311  chance, not secrecy
+    moments = random.Random(20261123)
     seen = 0
     for run in range(KILLS):
         acknowledged = run_until_killed(url, run, moments.uniform(0, 0.35))

@@ -101,7 +101,7 @@ def test_planted_seeds_stay_out_of_logs_reprs_tracebacks_events_and_the_database
             for table in ("keys", "operators", "accounts", "users", "tokens", "events", "custody", "outbox"):
                 from sqlalchemy import text
 
-                print(unit.fetch_all(text(f"SELECT * FROM {table}")), file=seen)  # noqa: S608
+                print(unit.fetch_all(text(f"SELECT * FROM {table}")), file=seen)
         database.close()
     finally:
         logging.getLogger().removeHandler(handler)

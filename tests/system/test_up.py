@@ -70,7 +70,9 @@ def start(data_dir: Path, *more: str) -> Running:
         stdin=subprocess.DEVNULL,
         env={**os.environ, "HOME": str(data_dir.parent)},
     )  # fmt: skip
-    wait_until(lambda: ready_file.exists() or process.poll() is not None, seconds=SECONDS, what="the ready file")
+    wait_until(
+        lambda: ready_file.exists() or process.poll() is not None, seconds=SECONDS, what="the ready file"
+    )
     if not ready_file.exists():
         raise AssertionError(process.communicate()[0])
     return Running(process, data_dir, ready_file, json.loads(ready_file.read_text()))
@@ -116,7 +118,7 @@ def test_a_client_is_let_in_held_to_its_permissions_cut_off_and_kept_out(up: Run
         await asyncio.to_thread(up.shell, "revoke", "m1", "-a", "APP")
         await asyncio.wait_for(gone.wait(), SECONDS)
         again = Client()
-        with pytest.raises(nats.errors.Error, match="(?i)authorization violation"):
+        with pytest.raises(nats.errors.Error, match=r"(?i)authorization violation"):
             await again.connect(up.ready["nats"], **how)
         await again.close()  # the library leaves the socket open
         return errors
@@ -135,7 +137,13 @@ def test_a_client_is_let_in_held_to_its_permissions_cut_off_and_kept_out(up: Run
 def test_the_javascript_client_takes_our_creds_and_is_cut_off(up: Running) -> None:
     up.shell("add", "user", "js", "-a", "APP")
     client = NodeProcess(
-        "client", {"url": up.ready["nats"], "creds": Path(up.creds("js")).read_text(), "subscribe": ["x.>"], "reconnect": False}
+        "client",
+        {
+            "url": up.ready["nats"],
+            "creds": Path(up.creds("js")).read_text(),
+            "subscribe": ["x.>"],
+            "reconnect": False,
+        },
     )
     try:
         client.wait_for("connected")
@@ -178,7 +186,9 @@ def test_a_second_start_finds_everything_and_two_at_once_are_refused(tmp_path: P
     assert "m1" in second.shell("list", "users", "-a", "APP")
 
     async def connect() -> None:
-        client = await nats.connect(second.ready["nats"], user_credentials=second.creds("m1"), allow_reconnect=False)
+        client = await nats.connect(
+            second.ready["nats"], user_credentials=second.creds("m1"), allow_reconnect=False
+        )
         await client.close()
 
     asyncio.run(connect())

@@ -57,11 +57,13 @@ def settings(
         authorization=_callout(account, org, present, mint, resolve),
         revocations=compacted(revocations) if account.dropped_users else body.revocations,
         tags=kept_tags(body.tags, part.tags),
-        **spoken({
-            "description": part.description,
-            "info_url": part.info_url,
-            "cluster_traffic": part.cluster_traffic,
-        }),
+        **spoken(
+            {
+                "description": part.description,
+                "info_url": part.info_url,
+                "cluster_traffic": part.cluster_traffic,
+            }
+        ),
     )
     claims = msgspec.structs.replace(account.after, nats=body)
     account.after = with_validity(claims, part.starts, part.expires, now)
@@ -120,9 +122,7 @@ def _with_role(
     elif part.public_key not in {None, scope.key}:
         raise part.where.fault(f"has another key, {scope.key}")
     template = with_user_limits(with_permissions(scope.template, part.permissions), part.limits)
-    changed = msgspec.structs.replace(
-        scope, template=template, **spoken({"description": part.description})
-    )
+    changed = msgspec.structs.replace(scope, template=template, **spoken({"description": part.description}))
     at = next((i for i, entry in enumerate(entries) if signing_key(entry) == scope.key), len(entries))
     return [*entries[:at], changed, *entries[at + 1 :]]
 
@@ -157,9 +157,7 @@ def _callout(
         setting,
         auth_users=kept(setting.auth_users, _keys(part.users, user_key)),
         allowed_accounts=kept(setting.allowed_accounts, _keys(part.accounts, account_key)),
-        xkey=_xkey(
-            setting.xkey, part, lambda: mint.signing_key(account.public, Role.CURVE, "callout")
-        ),
+        xkey=_xkey(setting.xkey, part, lambda: mint.signing_key(account.public, Role.CURVE, "callout")),
     )
 
 

@@ -119,9 +119,7 @@ def _share(account: AccountDraft, **fields: object) -> None:
     account.after = msgspec.structs.replace(account.after, nats=body)
 
 
-def _matched(
-    parts: list[tuple[ImportPart, PublicKey]], present: tuple[Import, ...]
-) -> list[int | None]:
+def _matched(parts: list[tuple[ImportPart, PublicKey]], present: tuple[Import, ...]) -> list[int | None]:
     """Which present import each declared one is, by its place.
 
     The local subject tells twins apart. Where one of each is left over they are the same import,
@@ -160,18 +158,18 @@ def _rivals(
     )
 
 
-def _import(
-    account: AccountDraft, part: ImportPart, source: PublicKey, present: Import | None
-) -> Import:
+def _import(account: AccountDraft, part: ImportPart, source: PublicKey, present: Import | None) -> Import:
     entry = present or Import(
         name=part.subject, subject=Subject(part.subject), account=source, type=part.kind
     )
-    fields = spoken({
-        "local_subject": part.local_subject,
-        "name": part.name,
-        "share": part.share,
-        "allow_trace": part.allow_trace,
-    })
+    fields = spoken(
+        {
+            "local_subject": part.local_subject,
+            "name": part.name,
+            "share": part.share,
+            "allow_trace": part.allow_trace,
+        }
+    )
     if part.token is not None:
         fields["token"] = _given(part, account.public, source)
     return msgspec.structs.replace(entry, **fields)

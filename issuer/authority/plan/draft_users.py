@@ -88,9 +88,7 @@ def _draft(user: UserDraft, account: AccountDraft, org: OrgDraft, now: int) -> N
     _decide_signature(user, account, org, scope)
 
 
-def _scoped(
-    part: UserPart, before: UserBody, account: AccountDraft, scope: Scope, *, new: bool
-) -> UserBody:
+def _scoped(part: UserPart, before: UserBody, account: AccountDraft, scope: Scope, *, new: bool) -> UserBody:
     if part.permissions or part.limits:
         raise part.where.fault(
             f"has role {scope.role!r}: its permissions and limits are the role's",
@@ -106,15 +104,11 @@ def _plain(user: UserDraft, before: UserBody) -> UserBody:
     if user.scoped_before:
         # Out of a role: a scoped body has no limits because its role has them (claims spec §3.6).
         fresh = new_user(user.public, "").nats
-        before = msgspec.structs.replace(
-            fresh, tags=before.tags, issuer_account=before.issuer_account
-        )
+        before = msgspec.structs.replace(fresh, tags=before.tags, issuer_account=before.issuer_account)
     return with_user_limits(with_permissions(before, part.permissions), part.limits)
 
 
-def _decide_signature(
-    user: UserDraft, account: AccountDraft, org: OrgDraft, scope: Scope | None
-) -> None:
+def _decide_signature(user: UserDraft, account: AccountDraft, org: OrgDraft, scope: Scope | None) -> None:
     plain = [entry for entry in account.after.nats.signing_keys if isinstance(entry, str)]
     strict = org.after.nats.strict_signing_key_usage
     if scope is None and strict and not plain:

@@ -65,9 +65,7 @@ def draft(
     return org
 
 
-def _operator_identity(
-    document: Document, present: Present, mint: Mint, override: str | None
-) -> OrgDraft:
+def _operator_identity(document: Document, present: Present, mint: Mint, override: str | None) -> OrgDraft:
     part = document.operator
     if present.operator is not None and present.operator_claims is not None:
         row, claims = present.operator, present.operator_claims
@@ -111,11 +109,13 @@ def _operator(org: OrgDraft, document: Document, mint: Mint, resolve: Resolve, n
     keys = list(body.signing_keys)
     while len(keys) < (part.signing_keys or 0):
         keys.append(mint.signing_key(org.public, Role.OPERATOR, f"operator {len(keys)}"))
-    fields = spoken({
-        "account_server_url": part.account_server_url,
-        "assert_server_version": part.server_version,
-        "strict_signing_key_usage": part.require_signing_keys,
-    })
+    fields = spoken(
+        {
+            "account_server_url": part.account_server_url,
+            "assert_server_version": part.server_version,
+            "strict_signing_key_usage": part.require_signing_keys,
+        }
+    )
     if part.system_account is not None:
         where = Where(f"{part.where.path}.system-account", part.where.at)
         fields["system_account"] = resolve(part.system_account, where) if part.system_account else ""

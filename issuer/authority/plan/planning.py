@@ -70,9 +70,7 @@ def plan(unit: Unit, question: AskPlan) -> Plan:
     document = question.document
     prune = question.prune | document.prune
     present = load(unit, document, question.operator, prune)
-    org = draft(
-        document, present, Placeholders(), operator=question.operator, prune=prune, now=question.now
-    )
+    org = draft(document, present, Placeholders(), operator=question.operator, prune=prune, now=question.now)
     mark = digest(document, present, operator=question.operator, prune=prune)
     return Plan(org.name, tuple(changes_of(org)), tuple(org.notes), mark)
 

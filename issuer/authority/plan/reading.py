@@ -124,8 +124,7 @@ def _account(place: Place, name: str) -> AccountPart:
         limits=_maybe(members, "limits", lambda value: _limits(value, ACCOUNT_LIMITS)) or {},
         jetstream=_maybe(members, "jetstream", _jetstream),
         signing_keys=_maybe(members, "signing-keys", lambda value: value.between(0, MAX_SIGNING_KEYS)),
-        default_permissions=_maybe(members, "default-permissions", _default_permissions)
-        or PermissionsPart(),
+        default_permissions=_maybe(members, "default-permissions", _default_permissions) or PermissionsPart(),
         trace=_maybe(members, "trace", _trace),
         cluster_traffic=_maybe(members, "cluster-traffic", _cluster_traffic),
         callout=_maybe(members, "auth-callout", _callout),
@@ -388,6 +387,4 @@ def _named(
     """A section of things by name."""
     if word not in members:
         return None
-    return tuple(
-        read(place, _checked(place, name, what)) for name, place in members[word].entries().items()
-    )
+    return tuple(read(place, _checked(place, name, what)) for name, place in members[word].entries().items())

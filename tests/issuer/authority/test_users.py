@@ -51,7 +51,9 @@ def test_permissions_and_limits_reach_the_token(grid: House) -> None:
 
 
 def test_a_user_of_a_role_has_nothing_of_its_own(grid: House) -> None:
-    grid.do(edit_role, EditRole("METERS", role="meter", permissions=PermissionChange(allow_pub=("m.{{name()}}",))))
+    grid.do(
+        edit_role, EditRole("METERS", role="meter", permissions=PermissionChange(allow_pub=("m.{{name()}}",)))
+    )
     grid.wait(5)
     outcome = grid.do(add_user, AddUser("m1", "METERS", role="meter"))
     claims = grid.claims(outcome)
@@ -63,7 +65,9 @@ def test_a_user_of_a_role_has_nothing_of_its_own(grid: House) -> None:
 
 @pytest.mark.parametrize("name", ["*", "a.b", "x >", ">"])
 def test_a_name_that_would_widen_the_role_is_refused(grid: House, name: str) -> None:
-    grid.do(edit_role, EditRole("METERS", role="meter", permissions=PermissionChange(allow_pub=("m.{{name()}}",))))
+    grid.do(
+        edit_role, EditRole("METERS", role="meter", permissions=PermissionChange(allow_pub=("m.{{name()}}",)))
+    )
     grid.wait(5)
     with pytest.raises(Refused):
         grid.do(add_user, AddUser(name, "METERS", role="meter"))

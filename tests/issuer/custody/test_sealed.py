@@ -48,7 +48,9 @@ def test_any_changed_byte_is_noticed(place: int) -> None:
         open_seed(MASTER, changed, row_id=7, kind="signing", public=SEED.public)
 
 
-@pytest.mark.parametrize("blob", [b"", BLOB[:-1], BLOB + b"\0", bytes(129)], ids=["none", "short", "long", "zeros"])
+@pytest.mark.parametrize(
+    "blob", [b"", BLOB[:-1], BLOB + b"\0", bytes(129)], ids=["none", "short", "long", "zeros"]
+)
 def test_what_is_no_seal_is_refused(blob: bytes) -> None:
     with pytest.raises(SealBroken):
         open_seed(MASTER, blob, row_id=7, kind="signing", public=SEED.public)

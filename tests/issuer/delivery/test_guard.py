@@ -7,9 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from issuer.claims.account import Trace, new_account
-from issuer.claims.findings.rules import validate
 from issuer.claims.operator import OperatorClaims, new_operator
 from issuer.delivery import guard
+from issuer.findings.rules import validate
 from issuer.keys.nkeys import Role, Seed
 from issuer.subjects import Subject
 from issuer.tokens.envelope import encode

@@ -193,7 +193,7 @@ def test_any_text_is_read_or_refused_with_a_key_error(text: str) -> None:
         try:
             read(text)
         except KeyFormatError as fault:
-            assert fault.message  # noqa: PT017 - refusal is allowed, not demanded
+            assert fault.message
 
 
 @given(signing_roles, raw32, st.binary(max_size=300), st.binary(max_size=300))

@@ -32,7 +32,7 @@ def ask(house: House, text: str, **how: object) -> Plan:
     return house.authority.ask(plan, AskPlan(read_document(text), house.clock[0], **how))  # type: ignore[arg-type]
 
 
-def apply(house: House, text: str, **how: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def apply(house: House, text: str, **how: object):  # type: ignore[no-untyped-def]
     return house.do(apply_document, ApplyDocument(read_document(text), **how))  # type: ignore[arg-type]
 
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 from issuer.claims.account import AccountBody, AccountClaims, Scope
 from issuer.claims.exchange import ActivationClaims
 from issuer.claims.fields import CONNECTION_TYPES, EVERYONE, Envelope, Permission
-from issuer.claims.findings.access import connection
-from issuer.claims.findings.finding import Finding, Findings, step, warning
-from issuer.claims.findings.subjects import reference
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.quoting import quoted
 from issuer.claims.templates import functions, has_template, is_function
 from issuer.claims.user import UserBody, UserClaims, UserTemplate
+from issuer.findings.access import connection
+from issuer.findings.finding import Finding, Findings, step, warning
+from issuer.findings.subjects import reference
 from issuer.keys.nkeys import Role, is_public
 from issuer.subjects import SubjectFault, has_wildcards, subject_faults
 

@@ -19,14 +19,14 @@ from issuer.claims.account import (
     WeightedMapping,
 )
 from issuer.claims.fields import EVERYONE, UNLIMITED
-from issuer.claims.findings.access import permissions
-from issuer.claims.findings.finding import Findings, error, step, warning
-from issuer.claims.findings.info import info
-from issuer.claims.findings.sharing import exports, imports
-from issuer.claims.findings.subjects import subject
 from issuer.claims.quoting import quoted
 from issuer.claims.user import UserTemplate
 from issuer.claims.wire import go_float
+from issuer.findings.access import permissions
+from issuer.findings.finding import Findings, error, step, warning
+from issuer.findings.info import info
+from issuer.findings.sharing import exports, imports
+from issuer.findings.subjects import subject
 from issuer.keys.nkeys import Role, is_public
 from issuer.subjects import has_wildcards
 

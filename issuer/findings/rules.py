@@ -13,15 +13,15 @@ from issuer.claims.exchange import (
     GenericClaims,
 )
 from issuer.claims.fields import Envelope
-from issuer.claims.findings.access import connection
-from issuer.claims.findings.account import account
-from issuer.claims.findings.finding import Finding, Findings, Level, error
-from issuer.claims.findings.operator import operator
-from issuer.claims.findings.sharing import activation_body
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.quoting import quoted
 from issuer.claims.user import UserClaims
 from issuer.errors import Defect
+from issuer.findings.access import connection
+from issuer.findings.account import account
+from issuer.findings.finding import Finding, Findings, Level, error
+from issuer.findings.operator import operator
+from issuer.findings.sharing import activation_body
 from issuer.keys.nkeys import Role, is_public
 
 

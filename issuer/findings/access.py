@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from issuer.claims.fields import Permission, Permissions, TimeRange
-from issuer.claims.findings.finding import Findings, error, step
-from issuer.claims.findings.subjects import subject
 from issuer.claims.quoting import quoted
 from issuer.claims.user import UserBody, UserTemplate
+from issuer.findings.finding import Findings, error, step
+from issuer.findings.subjects import subject
 
 # Go's layout 15:04:05: one digit is enough for the hour, a fraction is tolerated.
 _TIME: Final = re.compile(r"([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:[.,][0-9]+)?")

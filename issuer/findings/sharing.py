@@ -8,11 +8,11 @@ from typing import Final
 
 from issuer.claims.account import Export, Import, ServiceLatency
 from issuer.claims.exchange import ActivationBody, ActivationClaims
-from issuer.claims.findings.finding import Findings, error, warning
-from issuer.claims.findings.info import info
-from issuer.claims.findings.subjects import renaming, subject, without_references
 from issuer.claims.quoting import quoted
 from issuer.errors import AccreditError
+from issuer.findings.finding import Findings, error, warning
+from issuer.findings.info import info
+from issuer.findings.subjects import renaming, subject, without_references
 from issuer.keys.nkeys import Role, is_public
 from issuer.subjects import has_wildcards
 from issuer.subjects import library_contained_in as contained

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from issuer.claims.findings.finding import Findings, error
 from issuer.claims.quoting import quoted
+from issuer.findings.finding import Findings, error
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+")
 

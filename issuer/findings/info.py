@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from issuer.claims.findings.finding import Findings, error
-from issuer.claims.findings.urls import UrlError, parse_url
+from issuer.findings.finding import Findings, error
+from issuer.findings.urls import UrlError, parse_url
 
 MAX_INFO_BYTES: Final = 8192  # the reference library's limit for either
 

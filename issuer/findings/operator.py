@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from issuer.claims.findings.finding import Findings, error
-from issuer.claims.findings.subjects import integer
-from issuer.claims.findings.urls import UrlError, parse_url
 from issuer.claims.operator import OperatorBody, OperatorClaims
 from issuer.claims.quoting import quoted
+from issuer.findings.finding import Findings, error
+from issuer.findings.subjects import integer
+from issuer.findings.urls import UrlError, parse_url
 from issuer.keys.nkeys import Role, is_public
 
 _SERVICE_SCHEMES: Final = frozenset({"nats", "tls", "ws", "wss"})

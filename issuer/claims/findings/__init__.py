@@ -1,7 +1,0 @@
-"""What is wrong with claims: the reference library's verdict, and advice of our own beyond it."""
-
-from issuer.claims.findings.advice import advise
-from issuer.claims.findings.finding import Finding, Level, blocking
-from issuer.claims.findings.rules import validate
-
-__all__ = ["Finding", "Level", "advise", "blocking", "validate"]
