@@ -26,6 +26,7 @@ from issuer.interop.nsc_files import (
     NOTE_BYTES,
     TOKEN_BYTES,
     FileFault,
+    FileMissing,
     Listing,
     folded,
     listing,
@@ -175,11 +176,13 @@ def read_store(stores: Path, keys: Path | None, *, operator: str | None = None) 
     stores, keys = stores.resolve(), keys.resolve() if keys is not None else None
     reading = _Reading()
     reading.keystore = Keystore.read(keys, reading.refuse)
-    found = [
-        read
-        for folder in reading.inside(stores).folders
-        if is_operator_folder(folder) and (read := reading.operator(folder, keys, operator)) is not None
-    ]
+    found = []
+    for folder in reading.inside(stores).folders:
+        if is_operator_folder(folder):
+            read = reading.operator(folder, keys, operator)
+            found += [read] if read is not None else []
+        elif not os.access(folder, os.R_OK | os.X_OK):
+            reading.refuse(folder, "permission denied")
     if operator is not None and not found:
         raise NotFound(f"the store holds no operator {operator!r}", at=str(stores))
     if not found and not reading.quarantined:
@@ -388,10 +391,10 @@ class _Reading:
     def _managed(self, path: Path) -> bool:
         try:
             note: Any = json.loads(read_file(path, NOTE_BYTES))
+        except FileMissing:
+            return False  # the oldest stores have none
         except FileFault as fault:
-            # The oldest stores have none.
-            if os.path.lexists(path):
-                self.refuse(path, fault.message)
+            self.refuse(path, fault.message)
             return False
         except (ValueError, RecursionError):
             self.refuse(path, "is not JSON")

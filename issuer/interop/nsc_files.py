@@ -29,6 +29,12 @@ class FileFault(PeerError):
     code = "nsc.file"
 
 
+class FileMissing(FileFault):
+    """There is nothing of that name."""
+
+    code = "nsc.file-missing"
+
+
 def read_file(path: Path, most: int) -> str:
     """The text of a plain file of limited size.
 
@@ -77,10 +83,8 @@ def listing(path: Path) -> Listing:
     """
     try:
         handle = _open(path, os.O_DIRECTORY)
-    except FileFault:
-        if not os.path.lexists(path):
-            return Listing()
-        raise
+    except FileMissing:
+        return Listing()
     folders, files, links = [], [], []
     try:
         with os.scandir(handle) as found:
@@ -88,7 +92,7 @@ def listing(path: Path) -> Listing:
                 place = path / entry.name
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(place)
-                elif entry.is_symlink() and not place.is_file():
+                elif entry.is_symlink() and not os.path.isfile(place):  # noqa: PTH113  never raises
                     links.append(place)
                 else:
                     files.append(place)
@@ -140,8 +144,12 @@ def folded(name: str) -> str:
 def _open(path: Path, flags: int) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
+    except FileNotFoundError as fault:
+        raise FileMissing(_reason(fault), at=str(path)) from None
     except OSError as fault:
-        raise FileFault(LINK if path.is_symlink() else _reason(fault), at=str(path)) from None
+        # Path.is_symlink would raise where the folder above may not be read.
+        reason = LINK if os.path.islink(path) else _reason(fault)  # noqa: PTH114
+        raise FileFault(reason, at=str(path)) from None
 
 
 def _reason(fault: OSError) -> str:

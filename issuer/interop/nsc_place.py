@@ -38,7 +38,7 @@ def locate(folder: Path, *, keys: Path | None = None, environment: Mapping[str, 
         root = folder.expanduser().resolve(strict=True)
     except (OSError, RuntimeError):
         raise NotFound("there is no such folder", at=str(folder)) from None
-    if keys is not None and not keys.expanduser().is_dir():
+    if keys is not None and not os.path.isdir(keys.expanduser()):  # noqa: PTH112  never raises
         raise NotFound("there is no such folder", at=str(keys))
     operator = None
     if is_operator_folder(root):
@@ -91,14 +91,17 @@ def _newest(new: Path, old: Path, holding: str = "") -> Path:
 
 def is_operator_folder(folder: Path) -> bool:
     """Whether a folder is one operator's: it says so itself, or has its token and accounts."""
-    if (folder / f"{folder.name}.jwt").exists() and (folder / "users").is_dir():
-        return False  # an account's
-    if (folder / ".nsc").exists():
-        return True
     try:
-        return (folder / ACCOUNTS).is_dir() and bool(listing(folder).ending(".jwt"))
+        inside = listing(folder)
     except FileFault:
         return False
+    folders = {path.name for path in inside.folders}
+    tokens = inside.ending(".jwt")
+    if "users" in folders and folder / f"{folder.name}.jwt" in tokens:
+        return False  # an account's
+    # Links count, so that they are told when the operator is read.
+    noted = os.path.lexists(folder / ".nsc")
+    return noted or (os.path.lexists(folder / ACCOUNTS) and bool(tokens))
 
 
 def _holds_operators(folder: Path) -> bool:

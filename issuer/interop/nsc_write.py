@@ -95,9 +95,9 @@ def write_store(target: Path, export: NscExport, *, with_seeds: bool) -> Written
         ExportRefused: a name nsc cannot keep, or two that are one file on some disks.
     """
     target = Path(os.path.abspath(target.expanduser()))  # noqa: PTH100  a link stays a link
-    _require_free(target)
     making = target.with_name(f".making.{secrets.token_hex(8)}")
     try:
+        _require_free(target)
         # Only the last folder is ours to make: a mistyped path should not grow a tree.
         making.mkdir(mode=0o700)
         try:

@@ -460,3 +460,30 @@ def test_what_is_no_store_is_not_found(tmp_path: Path) -> None:
 def test_the_note_of_a_managed_operator(home: Path) -> None:
     (home / "stores" / "GRID" / ".nsc").write_text(json.dumps({"managed": True, "name": "GRID"}))
     assert read(home).operators[0].managed
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stores",
+        "stores/GRID",
+        "stores/GRID/accounts",
+        "stores/GRID/accounts/METERS",
+        "stores/GRID/accounts/METERS/users",
+        "keys",
+        "keys/keys",
+        "keys/creds/GRID",
+    ],
+)
+def test_what_may_not_be_read_is_put_aside(home: Path, name: str) -> None:
+    (home / name).chmod(0)
+    try:
+        quarantined = read(home).quarantined
+    finally:
+        (home / name).chmod(0o700)
+    assert str(home / name) in {bad.path for bad in quarantined}
+    # What is tried below it is told as well.
+    for bad in quarantined:
+        assert bad.path.startswith(str(home / name))
+        assert bad.reason == "permission denied"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,3 +181,15 @@ def test_a_long_name_of_the_target_is_no_hindrance(made: Made, tmp_path: Path) -
     target = tmp_path / ("名" * 85)
     made.write(target)
     assert (target / "nsc.json").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("mode", [0o000, 0o500])
+def test_a_folder_that_is_closed_to_us(made: Made, tmp_path: Path, mode: int) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=mode)
+    try:
+        with pytest.raises(Unavailable, match="cannot write: permission denied"):
+            made.write(closed / "out")
+    finally:
+        closed.chmod(0o700)
