@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from issuer.audit import catalogue
 from issuer.audit.catalogue import CATALOGUE, EventCode
@@ -36,3 +37,10 @@ def test_the_page_lists_every_code() -> None:
     ).stdout
     assert page == catalogue.page()
     assert all(f"| `{code}` |" in page for code in EventCode)
+
+
+def test_the_page_of_the_reference_is_this_catalogue() -> None:
+    written = Path(__file__).parents[3] / "docs" / "reference" / "events.md"
+    assert written.read_text("utf-8") == catalogue.page(), (
+        "python -m issuer.audit.catalogue > docs/reference/events.md"
+    )
