@@ -141,11 +141,11 @@ def encode(claims: C, signer: Signer, *, now: int) -> Signed[C]:
     place = data.find(b'"iat":' if now else b'"iss":')
     payload = data[:place] + b'"jti":"' + jti + b'",' + data[place:]
     message = _HEADER_DOT + _encode64(payload)
-    token = (message + b"." + _encode64(signer.sign(message))).decode()
+    token: Any = (message + b"." + _encode64(signer.sign(message))).decode()
     if len(token) > MAX_BYTES:
         raise _too_large(len(token))
     msgspec.structs.force_setattr(stamped, "jti", jti.decode())
-    return Signed(Token(token), stamped)
+    return Signed(token, stamped)
 
 
 @overload
