@@ -174,7 +174,8 @@ def _resolver(config: ServerConfig, options: Options) -> Iterator[str]:
             yield f"  ttl: {quoted(options.cache_ttl)}"
         yield f"  timeout: {quoted(options.timeout)}"
         yield "}"
-    if config.accounts:
+    # A server that fetches its accounts refuses to start with any in the file, though `-t` lets it pass.
+    if config.accounts and config.resolver != "url":
         yield "resolver_preload {"
         for public, (name, token) in sorted(config.accounts.items()):
             _require_account(public, "resolver_preload")
