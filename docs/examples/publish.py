@@ -12,8 +12,8 @@ async def main(creds: str, subject: str, text: str, url: str = "nats://127.0.0.1
 
     try:
         connection = await nats.connect(url, user_credentials=creds, allow_reconnect=False, error_cb=tell)
-    except nats.errors.NoServersError:
-        sys.exit("not let in")
+    except nats.errors.Error as error:
+        sys.exit(f"not let in: {error}")
     await connection.publish(subject, text.encode())
     await connection.flush()
     print(f"published on {subject}")
