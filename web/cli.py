@@ -34,7 +34,7 @@ def up(workspace: Workspace, **values: Any) -> None:
         workspace.create()
         found_example(workspace.authority)
         operator = workspace.ask(the_operator, settings.operator)
-        wiring = Wiring(settings, workspace.database, operator)
+        wiring = Wiring(settings, workspace.authority, operator)
         _run(run_embedded(wiring, shape, lambda ready: _say_up(workspace, ready)))
 
 
@@ -56,7 +56,7 @@ def serve(workspace: Workspace, **values: Any) -> None:
             at="--nats",
             hint="accredit edit operator --service-url nats://host:4222",
         )
-    wiring = Wiring(settings, workspace.database, operator)
+    wiring = Wiring(settings, workspace.authority, operator)
     _run(
         run(
             wiring,

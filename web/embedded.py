@@ -20,6 +20,7 @@ from issuer.authority.finding import the_account, the_operator
 from issuer.authority.founding import Found, found
 from issuer.authority.operators import SYSTEM_ACCOUNT, SYSTEM_USER, EditOperator, edit_operator
 from issuer.authority.users import GenerateCreds, generate_creds
+from issuer.cli.user_creds import make_folder
 from issuer.cli.workspace import creds_path
 from issuer.errors import Refused
 from issuer.interop.nats_server import binary
@@ -169,9 +170,7 @@ def keep_example_creds(wiring: Wiring) -> dict[str, str]:
         path = creds_path(wiring.settings, operator, account, user)
         if not path.exists():
             creds = wiring.authority.perform(generate_creds, GenerateCreds(user, account, operator), SERVICE)
-            for folder in reversed(path.parents):
-                if not folder.is_dir():
-                    folder.mkdir(mode=0o700)
+            make_folder(path.parent)
             write_private(path, creds.text, force=True)
         kept[user] = str(path)
     return kept

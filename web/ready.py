@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from issuer.keys.creds import write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,7 @@ class Ready:
 
     def write(self, path: Path) -> None:
         """Write it whole or not at all: a reader never sees half."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(self.plain(), file, indent=1)
-                file.write("\n")
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_private(path, json.dumps(self.plain(), indent=1) + "\n", force=True)
 
 
 def remove(path: Path) -> None:

@@ -9,15 +9,15 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
 
 from issuer.errors import Unavailable
 
-Part = Callable[[asyncio.Event], Awaitable[None]]
+Part = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 SHUTDOWN_SECONDS: Final = 3
 
 
@@ -68,7 +68,7 @@ def http_part(app: FastAPI, listener: socket.socket) -> Part:
 
 async def run_together(stop: asyncio.Event, *parts: Part) -> None:
     """Run all parts until `stop` is set or one of them ends or breaks; then stop the others."""
-    tasks = [asyncio.create_task(_as_coroutine(part, stop)) for part in parts]
+    tasks = [asyncio.create_task(part(stop)) for part in parts]
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
@@ -77,10 +77,6 @@ async def run_together(stop: asyncio.Event, *parts: Part) -> None:
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
             raise result
-
-
-async def _as_coroutine(part: Part, stop: asyncio.Event) -> None:
-    await part(stop)
 
 
 @contextlib.contextmanager

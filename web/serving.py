@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from issuer.delivery.lookup import answer_lookups
-from issuer.delivery.pusher import Pusher
+from issuer.delivery.pusher import Pusher, this_process
+from issuer.delivery.shift import until
 from issuer.errors import Unavailable
 from web.app import application
 from web.ready import Ready, remove
 from web.resolver import account_token
 from web.running import Part, http_part, listen, run_together, stopped_by_signals
-from web.wiring import Wiring, instance, now
+from web.wiring import Wiring, now
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS: Final = 2.0
@@ -30,7 +30,7 @@ def delivering(wiring: Wiring, urls: Sequence[str]) -> Part:
         wiring.connector(urls),
         operator=wiring.operator.public,
         clock=now,
-        who=instance(),
+        who=this_process(),
         deletion_signer=wiring.deletion_signer,
     )
     wiring.pusher = pusher
@@ -58,21 +58,16 @@ def answering(wiring: Wiring, urls: Sequence[str]) -> Part:
                 system = await connect()
             except Unavailable as error:
                 log.info("lookups wait: %s", error)
-                await pause(stop, RETRY_SECONDS)
+                await until(stop, RETRY_SECONDS)
                 continue
             try:
-                await answer_lookups(system, find, who=instance())
+                await answer_lookups(system, find, who=this_process())
                 while not stop.is_set() and not system.closed:
-                    await pause(stop, LOOK_SECONDS)
+                    await until(stop, LOOK_SECONDS)
             finally:
                 await system.close()
 
     return run
-
-
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
 
 
 def health(wiring: Wiring) -> dict[str, object]:

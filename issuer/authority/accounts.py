@@ -22,7 +22,7 @@ from issuer.authority.changes import (
 )
 from issuer.authority.desk import Outcome, Turn
 from issuer.authority.finding import the_account, the_operator
-from issuer.authority.keeping import keep_identity, keep_signing_key
+from issuer.authority.keeping import GENERATE, keep_identity, keep_signing_key
 from issuer.authority.names import checked_name
 from issuer.authority.signing import head, sign_account
 from issuer.claims.account import (
@@ -34,13 +34,12 @@ from issuer.claims.account import (
     new_account,
     signing_key,
 )
+from issuer.claims.fields import with_body
 from issuer.claims.operator import OperatorClaims
 from issuer.errors import AlreadyExists, NotFound, Refused
 from issuer.keys.nkeys import PublicKey, Role, Seed, parse_public
 from issuer.store import hierarchy, outbox
 from issuer.store.hierarchy import Account
-
-DELIVER_DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,6 @@ class DeleteAccount:
 
 JETSTREAM_FIELDS = frozenset(JetStreamLimits.__struct_fields__) - {"extra"}
 LIMIT_FIELDS = frozenset(AccountLimits.__struct_fields__) - {"extra", "tiered_limits"}
-GENERATE = "generate"
 
 
 def add_account(turn: Turn, act: AddAccount) -> Outcome:
@@ -117,7 +115,7 @@ def add_account(turn: Turn, act: AddAccount) -> Outcome:
     claims = dated(new_account(public, name, tags=merged_tags((), TagChange(act.tags))), act.validity)
     body = claims.nats
     defaults = with_permissions(body.default_permissions, act.permissions)
-    claims = msgspec.structs.replace(claims, nats=msgspec.structs.replace(body, default_permissions=defaults))
+    claims = with_body(claims, default_permissions=defaults)
     return sign_account(turn, row, claims, EventCode.ACCOUNT_CREATED, operator=operator)
 
 
@@ -137,9 +135,7 @@ def edit_account(turn: Turn, act: EditAccount) -> Outcome:
         if value is not None:
             fields[name] = value
     fields["trace"] = _trace(body.trace, act)
-    changed = dated(
-        msgspec.structs.replace(claims, nats=msgspec.structs.replace(body, **fields)), act.validity
-    )
+    changed = dated(with_body(claims, **fields), act.validity)
     return resign(turn, row, claims, changed, "settings")
 
 
@@ -172,7 +168,7 @@ def delete_account(turn: Turn, act: DeleteAccount) -> Outcome:
         hierarchy.mark_deleted(turn.unit, user, turn.now)
         users += 1
     hierarchy.mark_deleted(turn.unit, row, turn.now)
-    outbox.enqueue(turn.unit, row.id, DELIVER_DELETE, last.id, last.version, turn.now)
+    outbox.enqueue(turn.unit, row.id, outbox.DELETE, last.id, last.version, turn.now)
     turn.record(
         EventCode.ACCOUNT_DELETED, row.public, before=last.sha256, detail={"name": row.name, "count": users}
     )

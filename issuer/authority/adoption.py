@@ -16,7 +16,7 @@ from issuer.audit.catalogue import EventCode
 from issuer.authority.desk import Outcome, Turn
 from issuer.authority.finding import the_operator
 from issuer.authority.names import BadName, checked_name
-from issuer.authority.signing import DELIVER_UPDATE, head, sign_account
+from issuer.authority.signing import head, sign_account
 from issuer.authority.taking import Adoption, NameTaken, NotTaken, Taking, Untrusted
 from issuer.authority.taking_users import fast_adoption, role_of_issuer
 from issuer.claims.account import AccountClaims
@@ -272,7 +272,7 @@ def _adopt_account(taking: Taking, operator: Operator, account: FoundAccount) ->
     version = taking.version("account", row, account.token, account.claims, {})
     if version is not None and known:
         # Servers have what we gave them last; this one they get from us too.
-        outbox.enqueue(unit, row.id, DELIVER_UPDATE, version.id, version.version, now)
+        outbox.enqueue(unit, row.id, outbox.UPDATE, version.id, version.version, now)
     return row
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from issuer.authority.accounts import GENERATE, resign
+from issuer.authority.accounts import resign
 from issuer.authority.desk import Outcome, Turn
 from issuer.authority.finding import the_account, the_operator, the_user
-from issuer.authority.keeping import keep_signing_key
+from issuer.authority.keeping import GENERATE, keep_signing_key
 from issuer.authority.signing import head
 from issuer.claims.account import AccountClaims, ExternalAuthorization
+from issuer.claims.fields import with_body
 from issuer.keys.nkeys import Role, Seed, is_public, parse_public
 
 
@@ -61,5 +62,4 @@ def edit_callout(turn: Turn, act: EditCallout) -> Outcome:
         allowed_accounts=tuple(dict.fromkeys([*accounts, *map(account_key, act.add_accounts)])),
         xkey=xkey,
     )
-    body = msgspec.structs.replace(claims.nats, authorization=changed)
-    return resign(turn, row, claims, msgspec.structs.replace(claims, nats=body), "auth callout")
+    return resign(turn, row, claims, with_body(claims, authorization=changed), "auth callout")

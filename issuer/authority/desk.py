@@ -145,6 +145,10 @@ class Authority:
         with self.database.reading() as unit:
             return function(unit, question)
 
+    def after_commits(self, committed: Committed) -> None:
+        """Tell from now on what acts give, once they are committed."""
+        self._committed = committed
+
     def now(self) -> int:
         return self._clock()
 

@@ -51,7 +51,7 @@ def the_user(unit: Unit, account: Account, ref: str) -> User:
 
 
 def operator_of(unit: Unit, account: Account) -> Operator:
-    for row in hierarchy.operators(unit):
-        if row.id == account.operator_id:
-            return row
-    raise NotFound(f"the operator of account {account.name!r} is gone")
+    row = hierarchy.operator_by_id(unit, account.operator_id)
+    if row is None:
+        raise NotFound(f"the operator of account {account.name!r} is gone")
+    return row

@@ -22,6 +22,7 @@ from issuer.authority.names import checked_name
 from issuer.authority.signing import checked, head, reissue_floor, user_signer
 from issuer.authority.users import check_template_values, place
 from issuer.claims.account import AccountClaims, Scope
+from issuer.claims.fields import with_body
 from issuer.claims.user import UserClaims, new_scoped_user, new_user
 from issuer.custody.keyring import Keyring
 from issuer.keys.creds import format_creds
@@ -249,5 +250,5 @@ def _template(
     else:
         account = None if signer.public == owner.sub else owner.sub
         claims = new_user(placeholder, "", account=account)
-        claims = msgspec.structs.replace(claims, nats=msgspec.structs.replace(claims.nats, tags=tags))
+        claims = with_body(claims, tags=tags)
     return dated(claims, validity)

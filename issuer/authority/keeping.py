@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from issuer.audit.catalogue import EventCode
 from issuer.authority.desk import Turn
 from issuer.errors import AlreadyExists
 from issuer.keys.nkeys import PublicKey, Seed
 from issuer.store import hierarchy, keys
+
+# In place of a key: one is to be made.
+GENERATE: Final = "generate"
 
 
 def keep_identity(turn: Turn, key: Seed | PublicKey) -> int:

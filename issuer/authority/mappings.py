@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
 from issuer.authority.accounts import resign
 from issuer.authority.desk import Outcome, Turn
 from issuer.authority.finding import the_account, the_operator
 from issuer.authority.signing import head
 from issuer.claims.account import AccountClaims, WeightedMapping
+from issuer.claims.fields import with_body
 from issuer.errors import NotFound
-from issuer.store.hierarchy import Account
 from issuer.subjects import Subject
 
 
@@ -55,7 +53,7 @@ def add_mapping(turn: Turn, act: AddMapping) -> Outcome:
             "the weights stay under 100: the rest is "
             + ("lost, because the source is listed itself" if listed else "left on the source subject")
         )
-    return _resign(turn, row, claims, mappings, "mapping added")
+    return resign(turn, row, claims, with_body(claims, mappings=mappings), "mapping added")
 
 
 def remove_mapping(turn: Turn, act: RemoveMapping) -> Outcome:
@@ -75,15 +73,4 @@ def remove_mapping(turn: Turn, act: RemoveMapping) -> Outcome:
     mappings = {source: entries for source, entries in claims.nats.mappings.items() if source != act.source}
     if kept:
         mappings[act.source] = kept
-    return _resign(turn, row, claims, mappings, "mapping removed")
-
-
-def _resign(
-    turn: Turn,
-    row: Account,
-    claims: AccountClaims,
-    mappings: dict[str, tuple[WeightedMapping, ...]],
-    what: str,
-) -> Outcome:
-    body = msgspec.structs.replace(claims.nats, mappings=mappings)
-    return resign(turn, row, claims, msgspec.structs.replace(claims, nats=body), what)
+    return resign(turn, row, claims, with_body(claims, mappings=mappings), "mapping removed")

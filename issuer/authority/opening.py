@@ -8,7 +8,7 @@ from typing import Final
 from issuer import __version__
 from issuer.audit.catalogue import EventCode
 from issuer.audit.log import Detail, Event, append
-from issuer.authority.desk import Actor, Authority, Clock, Committed
+from issuer.authority.desk import Actor, Authority, Clock
 from issuer.custody.keyring import Keyring, open_keyring
 from issuer.custody.master import (
     MasterKey,
@@ -35,7 +35,6 @@ def open_authority(
     clock: Clock,
     database: Database,
     ask: Ask | None = None,
-    committed: Committed = lambda _: None,
 ) -> Authority:
     """The service on a store that exists; `ask` is how a passphrase is asked for, None for never.
 
@@ -47,7 +46,6 @@ def open_authority(
         database,
         unlock(settings, environment, database=database, now=clock(), ask=ask),
         clock=clock,
-        committed=committed,
     )
 
 

@@ -11,9 +11,10 @@ from issuer.authority import accounts, users
 from issuer.authority.changes import NO_TAGS, NO_VALIDITY, TagChange, Validity, dated, merged_tags
 from issuer.authority.desk import Outcome, Turn
 from issuer.authority.finding import the_account, the_operator
-from issuer.authority.keeping import keep_identity, keep_signing_key
+from issuer.authority.keeping import GENERATE, keep_identity, keep_signing_key
 from issuer.authority.names import checked_name
 from issuer.authority.signing import head, sign_operator
+from issuer.claims.fields import with_body
 from issuer.claims.operator import OperatorClaims, new_operator
 from issuer.errors import AlreadyExists, NotFound, Refused
 from issuer.keys.nkeys import PublicKey, Role, Seed, parse_public
@@ -50,9 +51,6 @@ class EditOperator:
     assert_server_version: str | None = None
     tags: TagChange = NO_TAGS
     validity: Validity = NO_VALIDITY
-
-
-GENERATE = "generate"
 
 
 def add_operator(turn: Turn, act: AddOperator) -> Outcome:
@@ -105,9 +103,7 @@ def edit_operator(turn: Turn, act: EditOperator) -> Outcome:
                 hint="accredit edit operator --sk generate",
             )
         fields["strict_signing_key_usage"] = act.require_signing_keys
-    changed = dated(
-        msgspec.structs.replace(claims, nats=msgspec.structs.replace(body, **fields)), act.validity
-    )
+    changed = dated(with_body(claims, **fields), act.validity)
     if changed == claims:
         return unchanged(EventCode.OPERATOR_CHANGED, row.name, row.public)
     turn.notes.append("servers read the operator token from their configuration: generate it anew")

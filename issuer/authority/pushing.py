@@ -15,7 +15,7 @@ from issuer.audit.catalogue import EventCode
 from issuer.authority.changes import PermissionChange, with_permissions
 from issuer.authority.desk import Turn
 from issuer.authority.finding import the_operator
-from issuer.authority.signing import head
+from issuer.authority.signing import first_held, head, operator_keys
 from issuer.claims.account import AccountClaims
 from issuer.claims.fields import ResponsePermission
 from issuer.claims.operator import OperatorClaims
@@ -27,6 +27,7 @@ from issuer.store import hierarchy
 from issuer.store.hierarchy import Operator
 from issuer.store.unit import Unit
 from issuer.tokens.envelope import Token, encode
+from issuer.tokens.signer import Signer
 
 NAME: Final = "accredit-pusher"
 # A command's push, and a service's connection, which is made anew when its user ends.
@@ -124,6 +125,16 @@ def mint_pusher(
     ends = now + (SERVICE_SECONDS if serving else COMMAND_SECONDS)
     claims = msgspec.structs.replace(claims, exp=ends, nats=with_permissions(claims.nats, change))
     return encode(claims, signer, now=now).token, seed
+
+
+def deletion_signer(unit: Unit, keyring: Keyring, operator: Operator) -> Signer:
+    """An operator key: what servers believe a deletion from (enforcement spec §5.5).
+
+    Raises:
+        NotFound: none that may sign is stored here.
+    """
+    claims: OperatorClaims = head(unit, "operator", operator.id).claims
+    return first_held(unit, keyring, operator_keys(claims), f"operator {claims.name!r}")
 
 
 def _signing_key(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -13,7 +12,7 @@ from issuer.authority.desk import Outcome, Turn
 from issuer.authority.finding import the_account, the_operator
 from issuer.authority.signing import head, sign_account
 from issuer.claims.account import AccountClaims, Export, compacted, with_revocation
-from issuer.claims.fields import EVERYONE
+from issuer.claims.fields import EVERYONE, with_body
 from issuer.errors import NotFound
 from issuer.keys.nkeys import PublicKey, Role, is_public, parse_public
 from issuer.store import hierarchy
@@ -96,7 +95,7 @@ def cut(turn: Turn, operator: Operator, account: Account, public: PublicKey, *, 
     revocations = compacted(with_revocation(claims.nats.revocations, public, at))
     if revocations == claims.nats.revocations:
         return Outcome(EventCode.USER_REVOKED, account.name, account.public, changed=False)
-    changed = _with(claims, revocations=revocations)
+    changed = with_body(claims, revocations=revocations)
     user = hierarchy.user_by_public(turn.unit, public)
     return sign_account(
         turn,
@@ -119,7 +118,7 @@ def restore_user(turn: Turn, act: RestoreUser) -> Outcome:
     return sign_account(
         turn,
         account,
-        _with(claims, revocations=revocations),
+        with_body(claims, revocations=revocations),
         EventCode.USER_RESTORED,
         operator=operator,
         detail={"user": public},
@@ -142,7 +141,7 @@ def compact_revocations(turn: Turn, act: CompactRevocations) -> Outcome:
     return sign_account(
         turn,
         account,
-        _with(claims, revocations=kept),
+        with_body(claims, revocations=kept),
         EventCode.ACCOUNT_CHANGED,
         operator=operator,
         detail={"what": "revocations compacted", "count": dropped},
@@ -211,15 +210,11 @@ def _change_export(
     return sign_account(
         turn,
         account,
-        _with(claims, exports=tuple(exports)),
+        with_body(claims, exports=tuple(exports)),
         code,
         operator=operator,
         detail={"subject": act.subject, "kind": kind, "importer": target},
     )
-
-
-def _with(claims: AccountClaims, **fields: Any) -> AccountClaims:
-    return msgspec.structs.replace(claims, nats=msgspec.structs.replace(claims.nats, **fields))
 
 
 def _target(turn: Turn, account: Account, ref: str) -> PublicKey:

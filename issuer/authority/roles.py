@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from issuer.authority.accounts import GENERATE, resign
+from issuer.authority.accounts import resign
 from issuer.authority.changes import (
     NO_LIMITS,
     NO_PERMISSIONS,
@@ -17,9 +17,10 @@ from issuer.authority.changes import (
 )
 from issuer.authority.desk import Outcome, Turn
 from issuer.authority.finding import the_account, the_operator
-from issuer.authority.keeping import keep_signing_key
+from issuer.authority.keeping import GENERATE, keep_signing_key
 from issuer.authority.signing import head
 from issuer.claims.account import AccountClaims, Scope, signing_key
+from issuer.claims.fields import with_body
 from issuer.claims.user import UserTemplate, new_template
 from issuer.errors import AlreadyExists, NotFound, Refused
 from issuer.keys.nkeys import PublicKey, Role, Seed, parse_public
@@ -58,12 +59,11 @@ def edit_role(turn: Turn, act: EditRole) -> Outcome:
         scope = Scope(
             key=_new_key(turn, claims, act, account.id), role=act.role or "", template=new_template()
         )
-        claims_without = _without(claims, scope.key)
     else:
-        claims_without = _without(claims, scope.key)
         turn.notes.append(
             "servers close the connections of this role's users, who come back with the new one"
         )
+    claims_without = _without(claims, scope.key)
     template = with_limits(with_permissions(scope.template, act.permissions), act.limits)
     _refuse_zero(template)
     changed_scope = msgspec.structs.replace(
@@ -75,11 +75,8 @@ def edit_role(turn: Turn, act: EditRole) -> Outcome:
     other = claims_without.role(changed_scope.role) if changed_scope.role else None
     if other is not None:
         raise AlreadyExists(f"account {account.name!r} has a role {other.role!r} with another key", at="role")
-    keys = (*claims_without.nats.signing_keys, changed_scope)
-    body = msgspec.structs.replace(claims.nats, signing_keys=keys)
-    return resign(
-        turn, account, claims, msgspec.structs.replace(claims, nats=body), f"role {changed_scope.role}"
-    )
+    after = with_body(claims, signing_keys=(*claims_without.nats.signing_keys, changed_scope))
+    return resign(turn, account, claims, after, f"role {changed_scope.role}")
 
 
 def remove_role(turn: Turn, act: RemoveRole) -> Outcome:
@@ -121,7 +118,7 @@ def _new_key(turn: Turn, claims: AccountClaims, act: EditRole, account_id: int) 
 
 def _without(claims: AccountClaims, key: PublicKey) -> AccountClaims:
     keys = tuple(entry for entry in claims.nats.signing_keys if signing_key(entry) != key)
-    return msgspec.structs.replace(claims, nats=msgspec.structs.replace(claims.nats, signing_keys=keys))
+    return with_body(claims, signing_keys=keys)
 
 
 def _refuse_zero(template: UserTemplate) -> None:

@@ -15,6 +15,7 @@ from issuer.authority.finding import the_account, the_operator
 from issuer.authority.signing import checked, head, user_signer
 from issuer.claims.account import AccountClaims, Export, Import, ServiceLatency
 from issuer.claims.exchange import ActivationClaims, new_activation
+from issuer.claims.fields import with_body
 from issuer.claims.operator import OperatorClaims
 from issuer.errors import AlreadyExists, NotFound, Refused
 from issuer.keys.nkeys import PublicKey, Role, is_public, parse_public
@@ -295,8 +296,7 @@ def _account(turn: Turn, operator: str | None, account: str) -> tuple[Account, A
 
 
 def _resign(turn: Turn, row: Account, claims: AccountClaims, what: str, **fields: Any) -> Outcome:
-    body = msgspec.structs.replace(claims.nats, **fields)
-    return resign(turn, row, claims, msgspec.structs.replace(claims, nats=body), what)
+    return resign(turn, row, claims, with_body(claims, **fields), what)
 
 
 def _find_export(claims: AccountClaims, subject: str, kind: Kind) -> Export | None:

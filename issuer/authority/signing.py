@@ -17,11 +17,13 @@ from issuer.claims.account import AccountClaims, Scope
 from issuer.claims.fields import EVERYONE
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
+from issuer.custody.keyring import Keyring
 from issuer.errors import InvalidClaims, NotFound, Refused
 from issuer.findings import Finding, Level, advise, blocking, validate
 from issuer.keys.nkeys import PublicKey, Role, is_public
 from issuer.store import hierarchy, outbox
 from issuer.store.hierarchy import Account, Operator, TokenVersion, User
+from issuer.store.unit import Unit
 from issuer.tokens.envelope import Signed, Token, decode, encode, token_hash
 from issuer.tokens.signer import Signer
 
@@ -29,7 +31,6 @@ from issuer.tokens.signer import Signer
 CONTROL_LINE: Final = 4096
 # What clients put around the token: signature, names, versions, options.
 CONNECT_OVERHEAD: Final = 300
-DELIVER_UPDATE: Final = "update"
 
 
 class KeyNotAllowed(Refused):
@@ -76,7 +77,7 @@ def sign_account(
     signer = operator_signer(turn, authority)
     outcome = _keep(turn, "account", row, claims, signer, code, detail)
     version = hierarchy.head_token(turn.unit, "account", row.id)
-    outbox.enqueue(turn.unit, row.id, DELIVER_UPDATE, version.id, version.version, turn.now)
+    outbox.enqueue(turn.unit, row.id, outbox.UPDATE, version.id, version.version, turn.now)
     return outcome
 
 
@@ -112,10 +113,15 @@ def operator_signer(turn: Turn, operator: OperatorClaims) -> Signer:
         KeyNotAllowed: the key asked for is not the operator's, or strict usage forbids it.
         NotFound: no key that may sign is stored here.
     """
+    return _choose(turn, operator_keys(operator), f"operator {operator.name!r}", Role.OPERATOR)
+
+
+def operator_keys(operator: OperatorClaims) -> list[PublicKey]:
+    """The keys that sign for an operator, in the order they are preferred."""
     allowed = [*operator.nats.signing_keys]
     if not operator.nats.strict_signing_key_usage:
         allowed.append(operator.sub)
-    return _choose(turn, allowed, f"operator {operator.name!r}", Role.OPERATOR)
+    return allowed
 
 
 def user_signer(
@@ -148,9 +154,18 @@ def _choose(turn: Turn, allowed: list[PublicKey], whose: str, role: Role) -> Sig
             fault = "may not sign here" if is_public(turn.signer, role) else f"is not a key of {whose}"
             raise KeyNotAllowed(f"{turn.signer} {fault}", at="-K", hint="accredit list keys shows them")
         return turn.keyring.signer(turn.unit, PublicKey(turn.signer))
+    return first_held(turn.unit, turn.keyring, allowed, whose)
+
+
+def first_held(unit: Unit, keyring: Keyring, allowed: list[PublicKey], whose: str) -> Signer:
+    """A signer for the first of these keys whose seed is here.
+
+    Raises:
+        NotFound: none is.
+    """
     for public in allowed:
-        if turn.keyring.has(turn.unit, public):
-            return turn.keyring.signer(turn.unit, public)
+        if keyring.has(unit, public):
+            return keyring.signer(unit, public)
     raise NotFound(
         f"no key that may sign for {whose} is stored here",
         hint="import one: accredit import keys, or add a signing key",

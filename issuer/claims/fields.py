@@ -6,7 +6,7 @@ Fields named here hold what the token *says*; whether it may say so is `findings
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 
@@ -44,6 +44,15 @@ class Envelope(Claim, frozen=True, kw_only=True):
     name: str = ""
     nbf: Int64 = 0
     sub: PublicKey = PublicKey("")
+
+
+E = TypeVar("E", bound=Envelope)
+
+
+def with_body(claims: E, **fields: Any) -> E:
+    """The claims with other members in their `nats` object."""
+    body: Any = getattr(claims, "nats")  # noqa: B009  every kind has one, each of its own type
+    return msgspec.structs.replace(claims, nats=msgspec.structs.replace(body, **fields))
 
 
 class Permission(Claim, frozen=True, kw_only=True):

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from typing import Any
 
 import click
 
 from issuer.authority.finding import the_account, the_operator
+from issuer.authority.pushing import deletion_signer
 from issuer.cli.main import FINDINGS, OK
 from issuer.cli.options import account_option, verb
 from issuer.cli.servers import connector, operator_and_urls, server_options, take_server_flags
 from issuer.cli.workspace import Workspace
-from issuer.delivery.ledger import DELETE, DeliveryReport
+from issuer.delivery.ledger import DeliveryReport
 from issuer.delivery.progress import Standing, State
-from issuer.delivery.pusher import Pusher
+from issuer.delivery.pusher import Pusher, this_process
+from issuer.store.outbox import DELETE
 from issuer.store.unit import Unit
 from issuer.tokens.signer import Signer
 
@@ -58,7 +58,7 @@ def push(workspace: Workspace, *, name: str | None, account: str | None, **value
         connector(workspace, operator.name, urls),
         operator=operator.public,
         clock=lambda: workspace.now,
-        who=f"{socket.gethostname()}:{os.getpid()}",
+        who=this_process(),
         deletion_signer=lambda: _operator_signer(workspace, operator.name),
     )
     try:
@@ -127,11 +127,6 @@ def _account_key(unit: Unit, asked: tuple[str, str]) -> str:
 
 def _operator_signer(workspace: Workspace, operator: str) -> Signer:
     """The key that asks servers to delete accounts: one they trust, the operator's or a signing key of it."""
-    from issuer.authority.signing import head, operator_signer
-
     authority = workspace.authority
     with authority.database.reading() as unit:
-        from issuer.authority.desk import Turn
-
-        turn = Turn(unit, authority.keyring, workspace.actor, workspace.now)
-        return operator_signer(turn, head(unit, "operator", the_operator(unit, operator).id).claims)
+        return deletion_signer(unit, authority.keyring, the_operator(unit, operator))

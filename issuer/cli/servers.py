@@ -69,8 +69,7 @@ def connector(workspace: Workspace, operator: str, urls: Sequence[str]) -> Conne
     from issuer.delivery.system_account import Tls, connect_system_account
     from issuer.tokens.signer import SeedSigner
 
-    settings = workspace.settings
-    tls = Tls(*(str(path) if path else "" for path in (settings.tls_ca, settings.tls_cert, settings.tls_key)))
+    tls = Tls.of(workspace.settings)
 
     def credentials() -> tuple[Token, Signer]:
         user = workspace.authority.perform(issue_pusher, MintPusher(operator), workspace.actor)

@@ -21,12 +21,10 @@ from issuer.errors import NotFound
 from issuer.keys.nkeys import PublicKey
 from issuer.store import hierarchy, outbox
 from issuer.store.hierarchy import Account
-from issuer.store.outbox import Delivery, Due
+from issuer.store.outbox import DELETE, UPDATE, Delivery, Due
 from issuer.store.unit import Database, Unit
 from issuer.tokens.envelope import Token, decode
 
-UPDATE: Final = "update"
-DELETE: Final = "delete"
 GLANCE: Final = 16  # more than that at once is not one person waiting
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -165,4 +167,9 @@ def _fault(error: AccreditError | ExceptionGroup[Exception]) -> AccreditError:
     return first
 
 
-__all__ = ["Pace", "Pusher"]
+def this_process() -> str:
+    """What this process calls itself where several share the work."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+__all__ = ["Pace", "Pusher", "this_process"]

@@ -19,12 +19,13 @@ from issuer.claims.operator import OperatorClaims
 from issuer.delivery import fleet, guard
 from issuer.delivery.fleet import ServerInfo
 from issuer.delivery.guard import DeliveryRefused, OversizeToken
-from issuer.delivery.ledger import DELETE, UPDATE, DeliveryReport, Ledger, Work
+from issuer.delivery.ledger import DeliveryReport, Ledger, Work
 from issuer.delivery.progress import LONGEST_REFUSED_PAUSE, REFUSED_PAUSE, Progress, next_step, pause
 from issuer.delivery.rounds import Roster, Round
 from issuer.delivery.system_account import Reply, SystemAccount, is_payload_violation
 from issuer.errors import Refused, Unavailable
 from issuer.findings.rules import validate
+from issuer.store.outbox import DELETE, UPDATE
 from issuer.tokens.envelope import Token
 from issuer.tokens.signer import Signer
 

@@ -14,6 +14,7 @@ import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from issuer.delivery.guard import OversizeToken
@@ -100,6 +101,17 @@ def expecting(count: int) -> Enough:
     return lambda replies: 0 < count <= len(replies)
 
 
+class TlsSettings(Protocol):
+    """The settings that are about TLS."""
+
+    @property
+    def tls_ca(self) -> Path | None: ...
+    @property
+    def tls_cert(self) -> Path | None: ...
+    @property
+    def tls_key(self) -> Path | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tls:
     """Paths of PEM files for servers that ask for TLS; empty: the system's trust, no client certificate."""
@@ -107,6 +119,12 @@ class Tls:
     ca: str = ""
     cert: str = ""
     key: str = ""
+
+    @classmethod
+    def of(cls, settings: TlsSettings) -> Tls:
+        """As the settings say."""
+        paths = (settings.tls_ca, settings.tls_cert, settings.tls_key)
+        return cls(*(str(path) if path else "" for path in paths))
 
     def context(self) -> ssl.SSLContext | None:
         """The context, or None when nothing is set (a `tls://` URL then uses the defaults)."""

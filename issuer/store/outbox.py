@@ -16,6 +16,10 @@ from issuer.store.schema import outbox as outbox_table
 from issuer.store.schema import servers as servers_table
 from issuer.store.unit import Unit
 
+# The actions of a delivery.
+UPDATE: Final = "update"
+DELETE: Final = "delete"
+
 
 @dataclass(frozen=True, slots=True)
 class Due:

@@ -104,7 +104,7 @@ async def _measure(folder: Path) -> tuple[list[float], list[float]]:
     issued = list(issue_many(authority, act, (f"meter-{index}" for index in range(CONNECTIONS)), ACTOR))
     operator = authority.ask(lambda unit, _: next(iter(hierarchy.operators(unit))), None)
     with NatsServer(authority.ask(_config, folder)) as server:
-        wiring = Wiring(settings, database, operator)
+        wiring = Wiring(settings, authority, operator)
         stop = asyncio.Event()
         running = asyncio.create_task(delivering(wiring, [server.url])(stop))
         clients = await _connected(issued, server.port)

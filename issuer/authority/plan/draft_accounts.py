@@ -27,7 +27,7 @@ from issuer.claims.account import (
     signing_key,
     with_revocation,
 )
-from issuer.claims.fields import EVERYONE
+from issuer.claims.fields import EVERYONE, with_body
 from issuer.claims.user import new_template
 from issuer.keys.nkeys import PublicKey, Role, is_public
 
@@ -91,9 +91,7 @@ def drop_roles(account: AccountDraft, present: Present, *, prune: frozenset[str]
                 hint="move or delete them first, or declare it",
             )
     keys = tuple(entry for entry in body.signing_keys if entry not in going)
-    account.after = msgspec.structs.replace(
-        account.after, nats=msgspec.structs.replace(body, signing_keys=keys)
-    )
+    account.after = with_body(account.after, signing_keys=keys)
 
 
 def _signing_keys(account: AccountDraft, mint: Mint) -> tuple[str | Scope, ...]:

@@ -13,6 +13,7 @@ from issuer.authority.plan.settings import expiry, spoken, with_export
 from issuer.authority.plan.source import Where
 from issuer.claims.account import AccountClaims, Export, Import, WeightedMapping, cut_off
 from issuer.claims.exchange import ActivationClaims
+from issuer.claims.fields import with_body
 from issuer.errors import PeerError
 from issuer.keys.nkeys import PublicKey
 from issuer.subjects import Subject, covers
@@ -111,12 +112,11 @@ def activations(account: AccountDraft, org: OrgDraft, present: Present, now: int
 def with_activation(claims: AccountClaims, index: int, token: str) -> AccountClaims:
     entries = list(claims.nats.imports)
     entries[index] = msgspec.structs.replace(entries[index], token=token)
-    return msgspec.structs.replace(claims, nats=msgspec.structs.replace(claims.nats, imports=tuple(entries)))
+    return with_body(claims, imports=tuple(entries))
 
 
 def _share(account: AccountDraft, **fields: object) -> None:
-    body = msgspec.structs.replace(account.after.nats, **fields)
-    account.after = msgspec.structs.replace(account.after, nats=body)
+    account.after = with_body(account.after, **fields)
 
 
 def _matched(parts: list[tuple[ImportPart, PublicKey]], present: tuple[Import, ...]) -> list[int | None]:

@@ -89,13 +89,6 @@ def parse_lasting(text: str) -> int | None:
     return int(found[1]) * _SECONDS[found[2]] or None if found else None
 
 
-def show_lasting(seconds: int) -> str:
-    for unit in ("w", "d", "h", "m"):
-        if seconds % _SECONDS[unit] == 0:
-            return f"{seconds // _SECONDS[unit]}{unit}"
-    return f"{seconds}s"
-
-
 def parse_moment(text: str) -> int | None:
     """A date or RFC 3339 time as unix seconds; 0 and `never` are no bound."""
     if text in {"0", WORD_NEVER}:

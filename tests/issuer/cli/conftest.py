@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,17 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+
+KEY = r"[OAUX][A-Z2-7]{55}"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def claims(run: Run, kind: str, *arguments: str) -> Any:
+    """What `describe` says a token claims."""
+    return run("describe", kind, *arguments, "--json").json
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,18 +11,7 @@ from issuer.claims.user import UserClaims
 from issuer.keys.creds import parse_creds
 from issuer.keys.nkeys import Role, Seed
 from issuer.tokens.envelope import decode
-from tests.issuer.cli.conftest import Run
-
-KEY = r"[OAUX][A-Z2-7]{55}"
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-def claims(run: Run, kind: str, *arguments: str) -> Any:
-    return run("describe", kind, *arguments, "--json").json
-
+from tests.issuer.cli.conftest import KEY, Run, claims, mode
 
 # init
 

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from issuer.keys.nkeys import Role, Seed
-from tests.issuer.cli.conftest import Run
-
-KEY = r"[OAUX][A-Z2-7]{55}"
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-def claims(run: Run, kind: str, *arguments: str) -> Any:
-    return run("describe", kind, *arguments, "--json").json
-
+from tests.issuer.cli.conftest import Run, claims, mode
 
 # revoking, deleting
 

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from issuer.claims.exchange import ActivationBody, ActivationClaims
-from issuer.claims.wire import from_plain
 from issuer.findings import Level, advise, validate
 from issuer.keys.nkeys import PublicKey
 from issuer.subjects import Subject
-from issuer.tokens.envelope import KINDS, encode
+from issuer.tokens.envelope import encode
 from issuer.tokens.signer import SeedSigner
-from tests.nasty_claims import ACCOUNT, ACCOUNT_KEY, OPERATOR, OTHER_ACCOUNT, USER
-
-NOW = 1_700_000_000
-COLON = "first path segment in URL cannot contain colon"
-SCHEMES = "protocol not supported (only 'nats', 'tls', 'ws', 'wss' only)"
-Plain = dict[str, Any]
-
-
-def claims(kind: str, body: Plain, **outer: Any) -> Any:
-    subject = {"operator": OPERATOR, "account": ACCOUNT, "activation": ACCOUNT}.get(kind, USER)
-    return from_plain({"iss": OPERATOR.public, "sub": subject.public, **outer, "nats": body}, KINDS[kind])
-
-
-def told(kind: str, body: Plain, **outer: Any) -> list[str]:
-    return [finding.message for finding in validate(claims(kind, body, **outer), now=NOW)]
-
+from tests.issuer.findings.telling import NOW, Plain, claims, told
+from tests.nasty_claims import ACCOUNT, ACCOUNT_KEY, OTHER_ACCOUNT, USER
 
 EXPORTS: list[tuple[Plain, list[str]]] = [
     ({"type": "service", "response_type": "Chunked", "response_threshold": 5, "allow_trace": True}, []),

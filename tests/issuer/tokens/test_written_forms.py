@@ -25,14 +25,10 @@ from issuer.tokens.envelope import (
 )
 from issuer.tokens.signer import SeedSigner
 
-VECTORS_DIR = Path(__file__).parents[2] / "vectors"
-VECTORS: dict[str, Any] = json.loads((VECTORS_DIR / "vectors.json").read_text())
-SERVER_VECTORS: dict[str, Any] = json.loads((VECTORS_DIR / "vectors-server.json").read_text())
+VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors" / "vectors.json").read_text())
 SEEDS = {vector["id"]: Seed.parse(vector["seed"]) for vector in VECTORS["keys"]}
 OPERATOR, ACCOUNT, USER = SEEDS["op"], SEEDS["acct"], SEEDS["user"]
 NOW = 1_700_000_000
-V2 = '{"typ":"JWT","alg":"ed25519-nkey"}'
-V1 = '{"typ":"jwt","alg":"ed25519"}'
 
 
 def test_tokens_of_constructors() -> None:
