@@ -1,0 +1,1 @@
+"""The NATS client protocol: bytes in, calls out; words and frames back."""
