@@ -8,7 +8,7 @@ import importlib
 from tests.bench.measure import report
 
 # A later issue adds its group here: a module with `rows() -> Iterator[Row]`.
-GROUPS = {"authority": "tests.bench.authority"}
+GROUPS = {"authority": "tests.bench.authority", "broker": "tests.bench.broker"}
 
 
 def main() -> None:
