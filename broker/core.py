@@ -1,0 +1,372 @@
+"""The broker without its sockets: accounts, connections, and what changes do to them.
+
+Everything happens in one thread, in the order in which it came. Sockets, timers and the clock
+are handed in; what the claims allow is decided in `enforcement`, and carried out here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from broker.account import Account
+from broker.links import Links
+from broker.client import Client, Kind, Limits, Port
+from broker.configuration.options import Options
+from broker.enforcement import live
+from broker.enforcement.admission import AccountFacts, Admission, Trust
+from broker.identity import Identity
+from broker.memory import TokenMemory
+from broker.protocol import texts, writer
+from broker.protocol.texts import Closed
+from broker.routing import Handler, Router
+from broker.trie import Subscription
+from broker.wheel import Wheel
+from issuer.claims.account import AccountClaims
+from issuer.errors import AccreditError, NotFound
+from issuer.keys.nkeys import PublicKey
+
+log = logging.getLogger("accredit.broker")
+
+GLOBAL: Final = "$G"
+MAX_CLOSED: Final = 10_000
+
+
+class Timer(Protocol):
+    """Something that will happen."""
+
+    def cancel(self) -> None: ...
+
+
+class Observer(Protocol):
+    """Who is told what happens to connections and accounts: the system's events."""
+
+    def connected(self, client: Client) -> None: ...
+
+    def disconnected(self, client: Client) -> None:
+        """`client.closed` says why."""
+
+    def refused(self, client: Client, account: Account | None, reason: str) -> None:
+        """It was not let in; `account` is the one whose callout refused it, if one did."""
+
+
+class Resolver(Protocol):
+    """Where account tokens come from."""
+
+    def fetch(self, account: PublicKey, then: Callable[[str | None], None]) -> None:
+        """Find an account's token; `then` is called once, at once or later, with None if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedClient:
+    """A connection that was, for CONNZ."""
+
+    client: Client
+    stopped: float
+    account: str
+
+
+class Core:
+    """All accounts and connections of one broker."""
+
+    def __init__(
+        self,
+        options: Options,
+        identity: Identity,
+        trust: Trust | None,
+        resolver: Resolver,
+        *,
+        clock: Callable[[], float],
+        later: Callable[[float, Callable[[], None]], Timer],
+        chance: Callable[[], float],
+        letters: Callable[[int], str],
+    ) -> None:
+        self.options = options
+        self.identity = identity
+        self.trust = trust
+        """None: no operator; connections are decided by the configuration alone."""
+        self.resolver = resolver
+        self.now = clock
+        self.later = later
+        self.letters = letters
+        self.started = clock()
+        self.router = Router(self, clock, chance, options.max_pending)
+        self.wheel = Wheel()
+        self.tokens = TokenMemory()
+        self.links = Links(self)
+        self.accounts: dict[str, Account] = {}
+        self.clients: dict[int, Client] = {}
+        self.closed: deque[ClosedClient] = deque(maxlen=MAX_CLOSED)
+        self.observers: list[Observer] = []
+        self.globals = self.add_account(Account(GLOBAL))
+        self.system: Account | None = None
+        self.total_connections = 0
+        self.slow_consumers = 0
+        self.pinned_account_fails = 0
+        self.lame_duck = False
+        self._last_cid = 0
+
+    # --- accounts ----------------------------------------------------------------------------------
+
+    def add_account(self, account: Account) -> Account:
+        self.accounts[account.public] = account
+        return account
+
+    def account(self, public: str) -> Account | None:
+        return self.accounts.get(public)
+
+    def account_or_load(self, public: PublicKey, then: Callable[[Account | None], None]) -> None:
+        """The account, from memory or the resolver; an expired one is asked for again."""
+        account = self.accounts.get(public)
+        if account is not None and not (account.expired and self._may_ask_again(account)):
+            then(account)
+            return
+
+        def found(token: str | None) -> None:
+            if token is not None:
+                try:
+                    self.update_account(token)
+                except AccreditError as error:
+                    log.debug("Account JWT lookup error: %s", error)
+            then(self.accounts.get(public))
+
+        self.resolver.fetch(public, found)
+
+    def _may_ask_again(self, account: Account) -> bool:
+        # At most once a second (enforcement spec §2, 8).
+        now = self.now()
+        if now - account.asked_at < 1.0:
+            return False
+        account.asked_at = now
+        return True
+
+    def update_account(self, token: str) -> Account:
+        """Verify an account's token and put it in force, with all that follows for connections.
+
+        Raises:
+            AccreditError: it does not verify, is expired, or no trusted operator signed it.
+        """
+        if self.trust is None:
+            raise NotFound("no operator is trusted here")
+        known = self.links.read_account(token, self.trust, self.now())
+        claims: AccountClaims = known.claims
+        account = self.accounts.get(claims.sub)
+        if account is None:
+            account = self.add_account(Account(claims.sub, claims.sub))
+            if claims.sub == self.trust.system_account:
+                account.system = True
+                self.system = account
+        elif account.token == token and not account.expired:
+            return account
+        before = account.claims
+        account.claims = claims
+        account.token = token
+        account.strict = claims.iss in self.trust.strict_signers
+        account.expired = False
+        account.updated = self.now()
+        self.links.rebind(account)
+        self._arm_expiry(account)
+        effects = live.account_changed(
+            before, claims, list(account.clients.values()), now=self.now(), server_limits=self.server_limits()
+        )
+        self.carry_out(effects)
+        return account
+
+    def expire_account(self, account: Account) -> None:
+        """Its token's time is over, or it was deleted: every connection goes."""
+        account.expired = True
+        account.trie.generation += 1
+        self.carry_out(live.account_expired(list(account.clients.values())))
+
+    def delete_account(self, public: str) -> None:
+        """Take an account out of force until a valid token comes again."""
+        account = self.accounts.get(public)
+        if account is not None:
+            account.token = ""
+            self.expire_account(account)
+
+    def _arm_expiry(self, account: Account) -> None:
+        if account.expiry is not None:
+            account.expiry.cancel()
+            account.expiry = None
+        if account.claims is not None and account.claims.exp:
+            due = max(account.claims.exp - self.now(), 0.0)
+            account.expiry = self.later(due, lambda: self.expire_account(account))
+
+    def server_limits(self) -> Limits:
+        return Limits(subscriptions=self.options.max_subscriptions or -1, payload=self.options.max_payload)
+
+    def facts(self, account: Account) -> AccountFacts | None:
+        if account.claims is None:
+            return None
+        return AccountFacts(
+            claims=account.claims, expired=account.expired, connections=len(account.clients)
+        )
+
+    # --- connections -------------------------------------------------------------------------------
+
+    def open(self, kind: Kind, port: Port, address: str, number: int) -> Client:
+        """A connection that has just come in."""
+        self._last_cid += 1
+        self.total_connections += 1
+        client = Client(self._last_cid, kind, port, address, number, self.now())
+        self.clients[client.cid] = client
+        return client
+
+    def bind(self, client: Client, account: Account, admission: Admission | None) -> None:
+        """Let a connection into its account, with the permissions and limits decided for it."""
+        previous = client.account
+        if previous is not None:
+            previous.clients.pop(client.cid, None)
+        client.account = account
+        client.authenticated = True
+        client.bound_at = self.now()
+        account.clients[client.cid] = client
+        if admission is None:
+            return
+        client.user = admission.issued
+        client.effective = admission.user
+        client.issuer = admission.issued.iss
+        client.username = admission.issued.name if admission.issued.name else admission.issued.sub
+        client.permissions = admission.permissions
+        client.remembers_replies = admission.permissions.response is not None
+        client.limits = admission.limits
+        self.arm_user_expiry(client, admission.expires_at)
+
+    def arm_user_expiry(self, client: Client, expires_at: float | None) -> None:
+        if client.expiry is not None:
+            client.expiry.cancel()
+            client.expiry = None
+        if expires_at is not None:
+            due = max(expires_at - self.now(), 0.0)
+            client.expiry = self.later(due, lambda: self.carry_out(live.user_expired(client)))
+
+    def announce(self, client: Client) -> None:
+        """Tell observers of a connection that is in."""
+        for observer in self.observers:
+            observer.connected(client)
+
+    def refuse(
+        self, client: Client, closed: Closed, text: str | None, reason: str, account: Account | None = None
+    ) -> None:
+        """Turn a connection away; the client learns nothing, the log and the events everything."""
+        log.error("%r - authentication error: %s", client, reason)
+        for observer in self.observers:
+            observer.refused(client, account, reason)
+        self.close(client, closed, text)
+
+    def close(self, client: Client, closed: Closed, text: str | None = None) -> None:
+        """End a connection, with a last word or without one."""
+        if client.closed is not None:
+            return
+        if text is not None:
+            self.router.tell(client, writer.error(text))
+        client.closed = closed
+        self.router.flush_client(client)
+        self.drop_subscriptions(client)
+        account = client.account
+        if account is not None:
+            account.clients.pop(client.cid, None)
+        self.clients.pop(client.cid, None)
+        if client.expiry is not None:
+            client.expiry.cancel()
+        self.closed.append(ClosedClient(client, self.now(), account.public if account else ""))
+        for observer in self.observers:
+            observer.disconnected(client)
+        if client.on_closed is not None:
+            client.on_closed()
+        client.port.end(closed)
+
+    def slow_consumer(self, client: Client, closed: Closed) -> None:
+        """It does not take what it asked for; the others shall not wait for it."""
+        self.slow_consumers += 1
+        if client.account is not None:
+            client.account.slow_consumers += 1
+        self.close(client, closed)
+
+    # --- subscriptions -----------------------------------------------------------------------------
+
+    def subscribe_client(self, client: Client, subscription: Subscription) -> bool:
+        """Put a subscription in force; False if its subject is none."""
+        account = client.account
+        if account is None or not account.trie.insert(subscription):
+            return False
+        client.subscriptions[subscription.sid] = subscription
+        self.links.shadow(account, subscription)
+        return True
+
+    def unsubscribe(self, client: Client, subscription: Subscription) -> None:
+        if subscription.closed:
+            return
+        subscription.closed = True
+        if client is not None:
+            client.subscriptions.pop(subscription.sid, None)
+            if client.account is not None:
+                client.account.trie.remove(subscription)
+        self.links.unshadow(subscription)
+
+    def drop_subscriptions(self, client: Client) -> None:
+        for subscription in list(client.subscriptions.values()):
+            self.unsubscribe(client, subscription)
+
+    def carry_out(self, effects: Iterable[Any]) -> None:
+        """Do to connections what a change means for them."""
+        for effect in effects:
+            client: Client = effect.session
+            if client.closed is not None:
+                continue
+            if isinstance(effect, live.Close):
+                self.close(client, effect.closed, effect.text)
+            elif isinstance(effect, live.Unsubscribe):
+                subscription = client.subscriptions.get(effect.sid)
+                if subscription is not None:
+                    self.unsubscribe(client, subscription)
+                    self.router.tell(client, writer.error(effect.text))
+            elif isinstance(effect, live.Rebind):
+                self._rebind(client, effect)
+
+    def _rebind(self, client: Client, effect: live.Rebind) -> None:
+        client.limits = effect.limits
+        if effect.permissions is not None:
+            client.permissions = effect.permissions
+            client.remembers_replies = effect.permissions.response is not None
+            for subscription in client.subscriptions.values():
+                subscription.filtered = effect.permissions.filters(subscription.subject, subscription.queue)
+                for _, twin in subscription.shadows:
+                    twin.filtered = subscription.filtered
+        if client.account is not None:
+            client.account.trie.generation += 1
+
+    # --- for services of the broker itself ---------------------------------------------------------
+
+    def subscribe(
+        self, account: Account, subject: str, handler: Handler, *, queue: str = ""
+    ) -> Subscription:
+        """An inner subscription: `handler` is called with each message."""
+        subscription = Subscription(subject, queue, handler=handler)
+        account.trie.insert(subscription)
+        return subscription
+
+    def unsubscribe_inner(self, account: Account, subscription: Subscription) -> None:
+        subscription.closed = True
+        account.trie.remove(subscription)
+
+    def publish(
+        self, account: Account, subject: str, payload: bytes, *, reply: str = "", headers: bytes = b""
+    ) -> bool:
+        """Publish from the broker itself; whether anybody got it."""
+        body = headers + payload + b"\r\n"
+        return self.router.send(account, None, subject, reply, len(headers) or -1, body)
+
+    def interest(self, account: Account, subject: str) -> bool:
+        """Whether anybody listens: events nobody reads need not be made."""
+        return bool(account.trie.match(subject))
+
+    def every_client(self, kinds: Sequence[Kind] = tuple(Kind)) -> list[Client]:
+        return [client for client in self.clients.values() if client.kind in kinds]
+
+
+__all__ = ["GLOBAL", "ClosedClient", "Core", "Observer", "Resolver", "Timer", "texts"]

@@ -1,0 +1,91 @@
+"""What a client says of itself in CONNECT (enforcement spec §1.3)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+
+class ConnectSyntaxError(Exception):
+    """Not the JSON a CONNECT must be; the connection ends without a word."""
+
+
+class ConnectOptions(msgspec.Struct, frozen=True):
+    """The options of one CONNECT. Holds secrets: never log or show one."""
+
+    verbose: bool = True
+    pedantic: bool = True
+    echo: bool = True
+    headers: bool = False
+    no_responders: bool = False
+    tls_required: bool = False
+    protocol: int = 0
+    jwt: str = ""
+    sig: str = ""
+    nkey: str = ""
+    auth_token: str = ""
+    user: str = ""
+    password: str = msgspec.field(default="", name="pass")
+    name: str = ""
+    lang: str = ""
+    version: str = ""
+    account: str = ""
+    new_account: bool = False
+    proxy_sig: str = ""
+
+    def __repr__(self) -> str:
+        return f"ConnectOptions(name={self.name!r}, lang={self.lang!r}, version={self.version!r}, …)"
+
+
+_DECODER: Final = msgspec.json.Decoder(ConnectOptions)
+_NAMES: Final = {field.encode_name: field for field in msgspec.structs.fields(ConnectOptions)}
+
+
+def read_connect(arguments: bytes, before: ConnectOptions | None = None) -> ConnectOptions:
+    """The options; a second CONNECT keeps what it does not say again (`before`).
+
+    Raises:
+        ConnectSyntaxError: no JSON object, or a member of another type.
+    """
+    if before is None:
+        try:
+            options = _DECODER.decode(arguments)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        else:
+            if b'"' in arguments and options is not None and not _other_spelling(arguments):
+                return options
+    return _as_go_reads(arguments, before or ConnectOptions())
+
+
+def _other_spelling(arguments: bytes) -> bool:
+    # Members are matched in any letter case; clients that send them so are rare.
+    return not arguments.islower() and any(
+        key not in _NAMES and key.lower() in _NAMES for key in _DECODE_KEYS.decode(arguments)
+    )
+
+
+_DECODE_KEYS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _as_go_reads(arguments: bytes, options: ConnectOptions) -> ConnectOptions:
+    """Names in any letter case, nulls as if absent, the last of a repeated member."""
+    try:
+        # Lone surrogates and other bytes that are no UTF-8 are replaced, not refused.
+        members = msgspec.json.decode(arguments.decode("utf-8", "replace"))
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ConnectSyntaxError(str(error)) from None
+    if members is None:
+        return options
+    if not isinstance(members, dict):
+        raise ConnectSyntaxError("not an object")
+    found: dict[str, Any] = {}
+    for key, value in members.items():
+        field = _NAMES.get(key) or _NAMES.get(key.lower())
+        if field is None or value is None:
+            continue
+        if not isinstance(value, field.type) or (field.type is int and isinstance(value, bool)):
+            raise ConnectSyntaxError(f"{field.encode_name} is no {field.type.__name__}")
+        found[field.name] = value
+    return msgspec.structs.replace(options, **found)

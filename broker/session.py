@@ -1,0 +1,312 @@
+"""One client's conversation: what each operation means for the broker (enforcement spec §1.3–1.5).
+
+The reader calls it, it calls the core. States, in order: a connection waits for CONNECT, is
+decided (which may take an answer from elsewhere), is open, and ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from broker.client import Client
+from broker.protocol import texts, writer
+from broker.protocol.connect import ConnectSyntaxError, read_connect
+from broker.protocol.reader import NO_HEADERS, Reader, Route, Stop
+from broker.protocol.texts import Closed
+from broker.protocol.writer import unwire
+from broker.trie import Subscription
+
+if TYPE_CHECKING:
+    from broker.core import Core
+    from broker.entrance import Entrance
+
+log = logging.getLogger("accredit.broker")
+
+RESERVED_QUEUE: Final = "_sys_"
+_GATEWAY: Final = "_GR_."
+_RESERVED_REPLIES: Final = ("_R_.", "$JS.ACK.", _GATEWAY)
+_CONSENSUS: Final = "$NRG."
+# Bound on what is remembered of permissions to publish, per connection.
+_MAX_DECISIONS: Final = 1024
+
+
+class Session:
+    """The sink of one connection's reader."""
+
+    __slots__ = (
+        "_allowed",
+        "_core",
+        "_entrance",
+        "_generation",
+        "_info_sent",
+        "_router",
+        "awaits_connect",
+        "client",
+        "connected",
+        "reader",
+    )
+
+    def __init__(self, core: Core, entrance: Entrance, client: Client) -> None:
+        self._core = core
+        self._router = core.router
+        self._entrance = entrance
+        self.client = client
+        self.reader = Reader(self, core.options.max_control_line)
+        self.awaits_connect = entrance.required
+        self.connected = False
+        self._info_sent = False
+        self._allowed: dict[str, bool] = {}
+        self._generation = -1
+
+    @property
+    def generation(self) -> int:
+        account = self.client.account
+        return -1 if account is None else account.trie.generation
+
+    # --- CONNECT -----------------------------------------------------------------------------------
+
+    def connect(self, arguments: bytes) -> None:
+        client = self.client
+        try:
+            client.options = read_connect(arguments, client.options if self.connected else None)
+        except ConnectSyntaxError:
+            self.fault(None)
+        again, self.connected = self.connected, True
+        if again:
+            self._core.drop_subscriptions(client)
+            self.reader.forget()
+        if client.rtt == 0.0:
+            client.rtt = max(self._core.now() - client.started, 1e-6)
+        self._allowed.clear()
+        self.reader.paused = True
+        self._entrance.decide(self, again=again)
+        if self.client.closed is not None:
+            raise Stop
+
+    def admitted(self, *, again: bool) -> None:
+        """The entrance let it in: the last checks of CONNECT, then it may go on."""
+        client, options = self.client, self.client.options
+        if options.new_account or options.account:
+            self._core.refuse(
+                client,
+                Closed.AUTHENTICATION_FAILURE,
+                texts.AUTHORIZATION_VIOLATION,
+                "an account was asked for by name",
+            )
+            return
+        self.awaits_connect = False
+        if not 0 <= options.protocol <= 1:
+            self._core.close(client, Closed.BAD_PROTOCOL_VERSION, texts.INVALID_CLIENT_PROTOCOL)
+            return
+        if options.no_responders and not options.headers:
+            self._core.close(
+                client, Closed.NO_RESPONDERS_NEEDS_HEADERS, texts.NO_RESPONDERS_NEEDS_HEADERS
+            )
+            return
+        if options.verbose:
+            self._router.tell(client, writer.OK)
+        if not again:
+            self._core.announce(client)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Read on, now or when the reader is back from the line that brought us here."""
+        if self.reader.paused:
+            self.reader.paused = False
+            if self.reader.buffered:
+                self.reader.resume()
+
+    def bind_open(self) -> None:
+        """Without operator or users: a client that does not say CONNECT is in the open account."""
+        if self.client.account is None:
+            self._core.bind(self.client, self._core.globals, None)
+
+    def unauthorized(self) -> None:
+        if self._entrance.without_connect(self):
+            self.awaits_connect = False
+            return
+        self._core.refuse(
+            self.client,
+            Closed.AUTHENTICATION_FAILURE,
+            texts.AUTHORIZATION_VIOLATION,
+            "something else than CONNECT came first",
+        )
+
+    # --- PUB ---------------------------------------------------------------------------------------
+
+    def announce(self, subject: bytes, header: int, size: int) -> None:
+        client = self.client
+        if client.account is None:
+            self.bind_open()
+        if header != NO_HEADERS and not client.options.headers:
+            self.fault(None)
+        limit = client.limits.payload
+        if limit >= 0 and size > limit:
+            log.error("%r - maximum payload exceeded: %d beside %d", client, size, limit)
+            self._core.close(client, Closed.MAX_PAYLOAD, texts.PAYLOAD_VIOLATION)
+            raise Stop
+        if client.options.pedantic and not _literal(unwire(subject)):
+            self._router.tell(client, writer.error(texts.INVALID_PUBLISH_SUBJECT))
+
+    def route(self, subject: bytes, reply: bytes, header: int, size: int) -> Route | None:
+        client = self.client
+        account = client.account
+        if account is None or client.options.verbose or client.options.pedantic:
+            return None
+        name = unwire(subject)
+        if not account.mappings.static(name) or self._refusal(name, reply) is not None:
+            return None
+        if reply and client.options.no_responders:
+            return None
+        return self._router.route(client, name, reply, header, size)
+
+    def publish(self, subject: bytes, reply: bytes, header: int, body: bytes) -> None:
+        client, router = self.client, self._router
+        account = client.account
+        if account is None:
+            return
+        router.received(client, len(body) - 2)
+        name: str | None = unwire(subject)
+        if not account.mappings.empty and name is not None:
+            name = account.mappings.choose(name, router.chance)
+            if name is None:
+                name = unwire(subject)
+                refused = self._refusal(name, reply)
+                if refused is None and client.options.verbose:
+                    router.tell(client, writer.OK)
+                return
+        assert name is not None  # noqa: S101  for the type alone
+        refused = self._refusal(name, reply)
+        if refused is not None and not (
+            refused.startswith("Permissions Violation for Publish to")
+            and client.remembers_replies
+            and router.may_reply(client, name)
+        ):
+            log.error("%r - %s", client, refused)
+            router.tell(client, writer.error(refused))
+            return
+        if client.options.verbose:
+            router.tell(client, writer.OK)
+        answer = unwire(reply) if reply else ""
+        if not router.send(account, client, name, answer, header, body) and answer:
+            if client.options.no_responders and client.closed is None:
+                router.no_responders(client, name, answer)
+
+    def _refusal(self, subject: str, reply: bytes) -> str | None:
+        """Why this may not be published; None if it may."""
+        client = self.client
+        if subject[:5] == _GATEWAY:
+            return texts.publish_violation(subject)
+        permissions = client.permissions
+        if permissions is not None and permissions.restricts_publish:
+            if self._generation != self.generation:
+                self._generation = self.generation
+                self._allowed.clear()
+            allowed = self._allowed.get(subject)
+            if allowed is None:
+                allowed = permissions.can_publish(subject)
+                if len(self._allowed) >= _MAX_DECISIONS:
+                    self._allowed.clear()
+                self._allowed[subject] = allowed
+            if not allowed:
+                return texts.publish_violation(subject)
+        if subject[:5] == _CONSENSUS and not (client.account is not None and client.account.system):
+            return texts.publish_violation(subject)
+        if reply and reply[:1] in b"_$":
+            answer = unwire(reply)
+            if answer.startswith(_RESERVED_REPLIES):
+                return texts.reply_violation(answer)
+        return None
+
+    def settle(self, active: list[Route]) -> None:
+        self._router.settle(self.client, active)
+
+    # --- SUB, UNSUB --------------------------------------------------------------------------------
+
+    def subscribe(self, subject: bytes, queue: bytes, sid: bytes) -> None:
+        client, router = self.client, self._router
+        if client.account is None:
+            self.bind_open()
+        name, group = unwire(subject), unwire(queue)
+        permissions = client.permissions
+        refused = group == RESERVED_QUEUE or (
+            permissions is not None
+            and permissions.restricts_subscribe
+            and not permissions.can_subscribe(name, group)
+        )
+        if refused:
+            text = texts.subscription_violation(name, group)
+            log.error("%r - %s", client, text)
+            router.tell(client, writer.error(text))
+            return
+        most = self._core.options.max_subscription_tokens
+        if most and name.count(".") >= most:
+            router.tell(client, writer.error(texts.too_many_tokens(name)))
+            return
+        limit = client.limits.subscriptions
+        if limit >= 0 and len(client.subscriptions) >= limit:
+            log.error("%r - %s", client, texts.TOO_MANY_SUBSCRIPTIONS)
+            router.tell(client, writer.error(texts.TOO_MANY_SUBSCRIPTIONS))
+            return
+        number = unwire(sid)
+        if number not in client.subscriptions:
+            subscription = Subscription(name, group, number, client=client)
+            if permissions is not None:
+                subscription.filtered = permissions.filters(name, group)
+            if not self._core.subscribe_client(client, subscription):
+                router.tell(client, writer.error(texts.INVALID_SUBJECT))
+                return
+        if client.options.verbose:
+            router.tell(client, writer.OK)
+
+    def unsubscribe(self, sid: bytes, maximum: int) -> None:
+        client = self.client
+        subscription = client.subscriptions.get(unwire(sid))
+        if client.options.verbose and client.account is not None:
+            self._router.tell(client, writer.OK)
+        if subscription is None:
+            return
+        if maximum > 0 and maximum > subscription.delivered:
+            subscription.maximum = maximum
+            if client.account is not None:
+                client.account.trie.generation += 1
+        else:
+            self._core.unsubscribe(client, subscription)
+
+    # --- the rest ----------------------------------------------------------------------------------
+
+    def ping(self) -> None:
+        client = self.client
+        self._router.tell(client, writer.PONG)
+        if not self._info_sent and self.connected:
+            self._info_sent = client.first_pong = True
+            if client.options.protocol >= 1:
+                self._router.tell(client, self._entrance.connect_info(client))
+
+    def pong(self) -> None:
+        client = self.client
+        if client.pending_pings:
+            client.pending_pings = 0
+            client.rtt = max(self._core.now() - client.pinged_at, 1e-9)
+
+    def error(self, arguments: bytes) -> None:
+        log.error("%r - Client Error %r", self.client, arguments)
+        self._core.close(self.client, Closed.PARSE_ERROR)
+        raise Stop
+
+    def fault(self, text: str | None) -> None:
+        closed = (
+            Closed.MAX_CONTROL_LINE if text == texts.CONTROL_LINE_EXCEEDED else Closed.PROTOCOL_VIOLATION
+        )
+        self._core.close(self.client, closed, text)
+        raise Stop
+
+
+def _literal(subject: str) -> bool:
+    tokens = subject.split(".")
+    return not ({"", "*", ">"} & set(tokens))
+
+
+def describe(_: Any) -> None:
+    """Placeholder."""
