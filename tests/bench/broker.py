@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from tests.bench.broker_load import (
     LOADS,
     MANY,
     PERMITTED,
+    Load,
     Stand,
     effecting,
     standing,
@@ -76,10 +77,10 @@ def rows() -> Iterator[Row]:
 def _compared(figure: Figure, world: World) -> Iterator[Row]:
     with ExitStack() as stack:
         everyone: dict[str, Stand] = {
-            which: stack.enter_context(standing(which, world, LOADS[figure.load])) for which in _BOTH
+            which: stack.enter_context(_stand(which, world, LOADS[figure.load])) for which in _BOTH
         }
         if figure.load in PERMITTED:
-            everyone["permitted"] = stack.enter_context(standing("ours", world, PERMITTED[figure.load]))
+            everyone["permitted"] = stack.enter_context(_stand("ours", world, PERMITTED[figure.load]))
         rates = _in_turns(everyone)
     said = f"{figure.unit} a CPU-second"
     yield at_least(
@@ -100,7 +101,7 @@ def _compared(figure: Figure, world: World) -> Iterator[Row]:
 def _flat(world: World) -> Row:
     with ExitStack() as stack:
         rates = _in_turns(
-            {name: stack.enter_context(standing("ours", world, LOADS[name])) for name in ("few", "many")}
+            {name: stack.enter_context(_stand("ours", world, LOADS[name])) for name in ("few", "many")}
         )
     few, many = (1e6 / statistics.median(rates[name]) for name in ("few", "many"))
     return at_most(
@@ -125,7 +126,10 @@ def _memory(world: World, limit: int) -> Row:
 
 def _effect(name: str, world: World) -> Row:
     with ExitStack() as stack:
-        effects = {which: stack.enter_context(effecting(which, world, name)) for which in _BOTH}
+        effects = {
+            which: stack.enter_context(effecting(Server(which, world.config()), world, name))
+            for which in _BOTH
+        }
         for effect in effects.values():
             effect.effect()
         took: dict[str, list[float]] = {which: [] for which in effects}
@@ -139,6 +143,10 @@ def _effect(name: str, world: World) -> Row:
         _EFFECT_TARGET,
         f"{ours:.1f} ms beside {real:.1f} ms, {CROWD:,} connections",
     )
+
+
+def _stand(which: Which, world: World, make: Callable[[int, World], Load]) -> AbstractContextManager[Stand]:
+    return standing(Server(which, world.config()), world, make)
 
 
 def _in_turns(stands: Mapping[str, Stand]) -> dict[str, list[float]]:

@@ -10,7 +10,7 @@ import argparse
 import shlex
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Final, Protocol, get_args
 
@@ -85,25 +85,15 @@ class Stand:
 
 
 @contextmanager
-def standing(
-    which: Which, world: World, make: Callable[[int, World], Load], *, under: str = ""
-) -> Iterator[Stand]:
-    with Server(which, world.config(), under=shlex.split(under)) as server:
-        load = make(server.port, world)
-        try:
-            yield Stand(server, load)
-        finally:
-            load.close()
+def standing(server: Server, world: World, make: Callable[[int, World], Load]) -> Iterator[Stand]:
+    with server, closing(make(server.port, world)) as load:
+        yield Stand(server, load)
 
 
 @contextmanager
-def effecting(which: Which, world: World, name: str, *, under: str = "") -> Iterator[Effect]:
-    with Server(which, world.config(), under=shlex.split(under)) as server:
-        effect = EFFECTS[name](server, world)
-        try:
-            yield effect
-        finally:
-            effect.close()
+def effecting(server: Server, world: World, name: str) -> Iterator[Effect]:
+    with server, closing(EFFECTS[name](server, world)) as effect:
+        yield effect
 
 
 def main() -> None:
@@ -114,22 +104,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="CPU-seconds of the server, each round")
     parser.add_argument("--under", default="", help="a command to run the server with, such as a profiler")
+    parser.add_argument("--python", default="", help="the interpreter to run ours with, and its flags")
     given = parser.parse_args()
     raise_file_limit()
     world = World()
+    under, python = shlex.split(given.under), shlex.split(given.python)
+    server = Server(given.server, world.config(), under=under, python=python)
     if given.only == MEMORY:
-        with Server(given.server, world.config(), under=shlex.split(given.under)) as server:
-            print(f"{bytes_per_idle_connection(server, world):.0f} bytes for each connection")
-        return
-    if given.only in EFFECTS:
-        with effecting(given.server, world, given.only, under=given.under) as effect:
-            took = [effect.effect() for _ in range(given.rounds)]
-        print(f"{statistics.median(took) * 1e3:.1f} ms:", *(f"{each * 1e3:.1f}" for each in took))
-        return
-    make = (PERMITTED if given.permitted else LOADS)[given.only]
-    with standing(given.server, world, make, under=given.under) as stand:
-        rates = [stand.turn(given.seconds) for _ in range(given.rounds)]
-    print(f"{statistics.median(rates):,.0f} per CPU-second:", *(f"{rate:,.0f}" for rate in rates))
+        with server:
+            print(f"{bytes_per_idle_connection(server, world):,.0f} bytes for each connection")
+    elif given.only in EFFECTS:
+        with effecting(server, world, given.only) as effect:
+            took = [effect.effect() * 1e3 for _ in range(given.rounds)]
+        print(f"{statistics.median(took):.1f} ms:", *(f"{each:.1f}" for each in took))
+    else:
+        make = (PERMITTED if given.permitted else LOADS)[given.only]
+        with standing(server, world, make) as stand:
+            rates = [stand.turn(given.seconds) for _ in range(given.rounds)]
+        print(f"{statistics.median(rates):,.0f} per CPU-second:", *(f"{rate:,.0f}" for rate in rates))
 
 
 if __name__ == "__main__":

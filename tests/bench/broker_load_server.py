@@ -19,7 +19,7 @@ from tests.processes import HOST, Folder, Process, wait_until
 Which = Literal["real", "ours"]
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 # `env` runs it as the same process; compiled modules may be kept, as on any machine of a user.
-_OURS: Final = ("env", "-u", "PYTHONDONTWRITEBYTECODE", sys.executable, "-m", "broker")
+_KEEP_COMPILED: Final = ("env", "-u", "PYTHONDONTWRITEBYTECODE")
 
 
 def raise_file_limit() -> int:
@@ -32,15 +32,18 @@ def raise_file_limit() -> int:
 class Server:
     """One broker on a free port, in a temporary folder; both kinds take the same flags and file.
 
-    `under` is a command to run it with, a profiler for example.
+    `under` is a command to run it with, a profiler for example; `python` the interpreter with flags.
     """
 
-    def __init__(self, which: Which, config: str, *, under: Sequence[str] = ()) -> None:
+    def __init__(
+        self, which: Which, config: str, *, under: Sequence[str] = (), python: Sequence[str] = ()
+    ) -> None:
         self.which = which
         self._folder = Folder(None, f"accredit-bench-{which}-")
         self._place = self._folder.path
         (self._place / "server.conf").write_text(config, encoding="utf-8")
-        program = (str(binary()),) if which == "real" else _OURS
+        ours = (*_KEEP_COMPILED, *(python or [sys.executable]), "-m", "broker")
+        program = (str(binary()),) if which == "real" else ours
         self._command = [*under, *program, "-c", "server.conf", "-a", HOST, "-p", "-1"]
         self._command += ["--ports_file_dir", str(self._place)]
         self._process = Process(which, self._place / "server.log")

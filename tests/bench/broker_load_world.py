@@ -94,7 +94,7 @@ class World:
                     self._account.public: ("LOAD", self.account_token(self.start)),
                 },
             ),
-            Options(resolver_dir="jwt"),
+            Options(resolver_dir="./resolver"),
         )
 
     def account_token(
