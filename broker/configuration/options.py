@@ -45,7 +45,7 @@ from broker.configuration.trust import (
     url_resolver,
 )
 from broker.configuration.unsupported import IGNORED, UNSUPPORTED
-from broker.configuration.values import Table, Value, digest
+from broker.configuration.values import Place, Table, Value, digest
 from issuer.claims.account import WeightedMapping
 from issuer.claims.fields import clean_tags
 from issuer.errors import Unavailable
@@ -351,9 +351,11 @@ def _surroundings(found: dict[str, Any]) -> dict[str, Handler]:
 
 def _across_keys(found: dict[str, Any], values: Table, reading: Reading, file: str) -> None:
     """What two keys may not say together."""
-    place = next(
-        (value for key, value in values.items() if key.lower() in {"authorization", "accounts"}), None
-    )
+    if not values:
+        words = "config has no values or is empty"
+        reading.notice("deprecated", "", Place(file, 1, 1), words)
+    blocks = {"authorization", "accounts"}
+    place = next((value for key, value in values.items() if key.lower() in blocks), None)
     if place is None:
         return
     users: tuple[ConfiguredUser, ...] = found.get("users", ())
