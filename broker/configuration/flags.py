@@ -1,4 +1,4 @@
-"""The real server's flags, as Go reads them: one dash or two, `-p 4222`, `-p=4222`. They win over the file."""
+"""The real server's flags, as Go reads them: one dash or two, `-p 4222`, `-p=4222`. They win over a file."""
 
 from __future__ import annotations
 
@@ -276,5 +276,5 @@ def _merged_tls(flags: Flags, configured: Tls | None) -> Tls | None:
 
 
 def _spelt(flag: Flag) -> str:
-    names = ", ".join(f"-{name}" if len(name) <= 3 and name != "net" else f"--{name}" for name in flag.names)
+    names = ", ".join(f"-{name}" if len(name) <= 2 or name.isupper() else f"--{name}" for name in flag.names)
     return f"{names} {flag.metavar}".rstrip()

@@ -12,10 +12,10 @@ from broker.configuration.options import Options
 _NOTES: Final = frozenset({"config_file", "config_digest", "warnings"})
 RELOADABLE: Final = frozenset({
     "accounts", "authorization_timeout", "client_advertise", "debug", "default_sentinel", "log_file",
-    "logtime", "logtime_utc", "mappings", "max_connections", "max_control_line", "max_payload", "max_traced_msg_len",
-    "password", "pid_file", "ping_interval", "ping_max", "ports_file_dir", "proxies",
-    "resolver_pinned_accounts", "resolver_preload", "resolver_tls", "server_metadata", "server_tags", "tls",
-    "token", "trace", "username", "users", "write_deadline",
+    "logtime", "logtime_utc", "mappings", "max_connections", "max_control_line", "max_payload",
+    "max_traced_msg_len", "password", "pid_file", "ping_interval", "ping_max", "ports_file_dir",
+    "proxies", "resolver_pinned_accounts", "resolver_preload", "resolver_tls", "server_metadata",
+    "server_tags", "tls", "token", "trace", "username", "users", "write_deadline",
 })  # fmt: skip
 
 
