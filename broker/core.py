@@ -107,6 +107,9 @@ class Core:
         self.slow_consumers = 0
         self.pinned_account_fails = 0
         self.lame_duck = False
+        self.tick: Callable[[], None] = lambda: None
+        """Called when something is put on the wheel."""
+        self._loading: dict[str, list[Callable[[Account | None], None]]] = {}
         self._last_cid = 0
 
     # --- accounts ----------------------------------------------------------------------------------
@@ -125,13 +128,20 @@ class Core:
             then(account)
             return
 
+        waiting = self._loading.get(public)
+        if waiting is not None:
+            waiting.append(then)
+            return
+        self._loading[public] = [then]
+
         def found(token: str | None) -> None:
             if token is not None:
                 try:
                     self.update_account(token)
                 except AccreditError as error:
                     log.debug("Account JWT lookup error: %s", error)
-            then(self.accounts.get(public))
+            for each in self._loading.pop(public, []):
+                each(self.accounts.get(public))
 
         self.resolver.fetch(public, found)
 
@@ -364,6 +374,21 @@ class Core:
     def interest(self, account: Account, subject: str) -> bool:
         """Whether anybody listens: events nobody reads need not be made."""
         return bool(account.trie.match(subject))
+
+    def full(self) -> bool:
+        """More connections than the configuration allows."""
+        return 0 <= self.options.max_connections < len(self.clients)
+
+    def facts_without(self, account: Account, client: Client) -> AccountFacts | None:
+        """As `facts`, with this connection's place free."""
+        if account.claims is None:
+            return None
+        others = len(account.clients) - (client.cid in account.clients)
+        return AccountFacts(claims=account.claims, expired=account.expired, connections=others)
+
+    def describe(self, client: Client) -> dict[str, Any]:
+        """A connection as events and shared requests show it (enforcement spec §7)."""
+        raise NotImplementedError
 
     def every_client(self, kinds: Sequence[Kind] = tuple(Kind)) -> list[Client]:
         return [client for client in self.clients.values() if client.kind in kinds]

@@ -118,14 +118,7 @@ class Links:
                 found.importers.add(importer.public)
                 self.resolve(importer)
 
-        if exporter not in self._core.loading:
-            self._core.loading.add(exporter)
-            try:
-                self._core.account_or_load(exporter, loaded)
-            finally:
-                self._core.loading.discard(exporter)
-        else:
-            self._core.awaited.setdefault(exporter, set()).add(importer.public)
+        self._core.account_or_load(exporter, loaded)
 
     def _claims_of(self, public: PublicKey) -> AccountClaims | None:
         account = self._core.accounts.get(public)

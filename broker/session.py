@@ -7,7 +7,7 @@ decided (which may take an answer from elsewhere), is open, and ends.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from broker.client import Client
 from broker.protocol import texts, writer
@@ -27,6 +27,8 @@ RESERVED_QUEUE: Final = "_sys_"
 _GATEWAY: Final = "_GR_."
 _RESERVED_REPLIES: Final = ("_R_.", "$JS.ACK.", _GATEWAY)
 _CONSENSUS: Final = "$NRG."
+AFTER_LIMIT: Final = 0.02
+"""Seconds between the word that a limit is reached and the end."""
 # Bound on what is remembered of permissions to publish, per connection.
 _MAX_DECISIONS: Final = 1024
 
@@ -116,6 +118,15 @@ class Session:
             self.reader.paused = False
             if self.reader.buffered:
                 self.reader.resume()
+
+    def ping_then_close(self, closed: Closed) -> None:
+        """Let the answer to the first PING out, then end (enforcement spec §1.5)."""
+        client = self.client
+
+        def end() -> None:
+            self._core.close(client, closed)
+
+        self._core.later(AFTER_LIMIT, end)
 
     def bind_open(self) -> None:
         """Without operator or users: a client that does not say CONNECT is in the open account."""
@@ -307,6 +318,3 @@ def _literal(subject: str) -> bool:
     tokens = subject.split(".")
     return not ({"", "*", ">"} & set(tokens))
 
-
-def describe(_: Any) -> None:
-    """Placeholder."""

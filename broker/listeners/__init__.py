@@ -1,0 +1,1 @@
+"""Sockets: bytes from and to connections, whatever wraps them."""
