@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -22,7 +22,13 @@ from broker.configuration.reading import (
     texts,
     wrong,
 )
-from broker.configuration.sharing import read_exports, read_imports, read_mappings, read_trace
+from broker.configuration.sharing import (
+    read_exports,
+    read_imports,
+    read_mappings,
+    read_trace,
+    require_authorized,
+)
 from broker.configuration.values import Value
 from issuer.claims.account import AccountBody, AccountLimits
 from issuer.claims.fields import CONNECTION_TYPES, UNLIMITED, Permission, Permissions, ResponsePermission
@@ -118,11 +124,7 @@ def read_accounts(
             reading.fault(inner.place, f'"{name}" is a Reserved Account')
         elif not inner.referenced:
             reading.each({name: inner}, {name.lower(): handler(name)})
-    names = {account.name for account in accounts}
-    for account in accounts:
-        for asked in _others_named(account):
-            if asked not in names:
-                reading.fault(value.place, f'"{asked}" account not defined, which "{account.name}" names')
+    require_authorized(accounts, value, reading)
     return tuple(accounts), tuple(users)
 
 
@@ -329,10 +331,3 @@ def _read_limits(value: Value, reading: Reading) -> AccountLimits:
 
 
 _LIMIT_NAMES: Final = ("subs", "data", "payload", "imports", "exports", "wildcards", "conn", "leaf")
-
-
-def _others_named(account: ConfiguredAccount) -> Iterator[str]:
-    for taken in account.body.imports:
-        yield taken.account
-    for names in account.private.values():
-        yield from names

@@ -58,6 +58,7 @@ _TLS_GRACE: Final = 1.0
 _SHORTEST_LAME_DUCK: Final = 30.0
 _LARGEST_INT32: Final = 2**31 - 1
 _MOST_TOKENS: Final = 255
+_WRITE_TIMEOUTS: Final = frozenset({"default", "close", "retry"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,13 @@ def _limits(found: dict[str, Any], reading: Reading) -> dict[str, Handler]:
 
         return handler
 
+    def write_timeout(value: Value) -> None:
+        if text(value) not in _WRITE_TIMEOUTS:
+            wrong(value, "write_timeout must be 'default', 'close' or 'retry'")
+        if value.data == "retry":
+            reason = "a client that does not read in time is closed"
+            reading.unsupported("write_timeout", value, reason)
+
     def span(name: str) -> Handler:
         return given(name, lambda value: reading.span(name, value))
 
@@ -278,6 +286,7 @@ def _limits(found: dict[str, Any], reading: Reading) -> dict[str, Handler]:
         "ping_interval": span("ping_interval"),
         "ping_max": given("ping_max", integer),
         "write_deadline": span("write_deadline"),
+        "write_timeout": write_timeout,
         "lame_duck_duration": keep(found, "lame_duck_duration", _lame_duck),
         "lame_duck_grace_period": given("lame_duck_grace_period", _grace),
     }

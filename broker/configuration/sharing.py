@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from broker.configuration.model import ConfiguredAccount
 from broker.configuration.reading import (
     Reading,
     array,
@@ -18,7 +19,7 @@ from broker.configuration.reading import (
 )
 from broker.configuration.values import Value, kind_of
 from issuer.claims.account import Export, Import, ServiceLatency, Trace, WeightedMapping
-from issuer.subjects import Subject, is_valid
+from issuer.subjects import Subject, covers, is_valid
 
 Private = Mapping[tuple[str, str], tuple[str, ...]]
 
@@ -55,6 +56,35 @@ def read_imports(value: Value, reading: Reading) -> tuple[Import, ...]:
             services.add(local)
         imports.append(found)
     return tuple(imports)
+
+
+def require_authorized(accounts: Sequence[ConfiguredAccount], value: Value, reading: Reading) -> None:
+    """Every account that is named is there, and every import has its export."""
+    by_name = {account.name: account for account in accounts}
+    for account in accounts:
+        for (kind, _), names in account.private.items():
+            for name in names:
+                if name not in by_name:
+                    reading.fault(value.place, f'"{name}" account not defined for {kind} export')
+        for taken in account.body.imports:
+            exporter = by_name.get(taken.account)
+            if exporter is None:
+                reading.fault(value.place, f'"{taken.account}" account not defined for {taken.type} import')
+            elif not any(_offers(exporter, export, taken, account.name) for export in exporter.body.exports):
+                words = (
+                    f'error adding {taken.type} import "{taken.subject}": {taken.type} import not authorized'
+                )
+                reading.fault(value.place, words)
+
+
+def _offers(exporter: ConfiguredAccount, export: Export, taken: Import, importer: str) -> bool:
+    if export.type != taken.type or not covers(export.subject, taken.subject):
+        return False
+    position = export.account_token_position
+    if position:
+        return taken.subject.split(".")[position - 1 : position] == [importer]
+    allowed = exporter.private.get((export.type, export.subject))
+    return allowed is None or importer in allowed
 
 
 def read_mappings(value: Value, reading: Reading) -> dict[str, tuple[WeightedMapping, ...]]:
@@ -144,6 +174,8 @@ def _read_export(value: Value, reading: Reading) -> tuple[Export, tuple[str, ...
         wrong(value, "an export needs a stream or a service")
     if found["type"] == "stream" and only_services:
         wrong(value, f"detected {only_services[0]} directive on non-service")
+    if "service_latency" in found and found.get("response_type", "Singleton") != "Singleton":
+        wrong(value, "latency is sampled of services with one response: bad service response type")
     return Export(**found), None if accounts is None else tuple(accounts)
 
 

@@ -13,7 +13,7 @@ from issuer.errors import AccreditError, Refused
 from issuer.keys.nkeys import Role, is_public
 from issuer.tokens.envelope import decode
 
-_NO_ORIGIN_BUT: Final = frozenset({"http", "https"})
+_ORIGIN_SCHEMES: Final = frozenset({"http", "https"})
 _OWN_HEADERS: Final = frozenset({"host", "content-length", "connection", "upgrade", "nats-no-masking"})
 
 
@@ -82,12 +82,9 @@ def _require_trust(options: Options, version: tuple[int, int, int]) -> None:
         _refuse("system_account in config and operator JWT must be identical", "system_account")
     by_messages = options.resolver is not None and options.resolver.kind in {"full", "cache"}
     if by_messages and not options.system_account and not operators[0].nats.system_account:
-        words = (
-            "using nats based account resolver - the system account needs to be specified in configuration"
-        )
-        _refuse(
-            f"{words} or the operator jwt", "system_account", "accredit edit operator --system-account NAME"
-        )
+        words = "using nats based account resolver - the system account needs to be specified in"
+        hint = "accredit edit operator --system-account NAME"
+        _refuse(f"{words} configuration or the operator jwt", "system_account", hint)
     for claims in operators:
         _require_version(claims, version)
     for key in sorted(options.resolver_pinned_accounts):
@@ -114,9 +111,12 @@ def _require_version(claims: OperatorClaims, version: tuple[int, int, int]) -> N
     parts = asked.removeprefix("v").split(".")
     if len(parts) != 3 or not all(part.isascii() and part.isdecimal() for part in parts):
         _refuse(f"operator {claims.sub} expects version {asked}, which is none", "operator")
-    if tuple(map(int, parts)) > version:
-        ours = ".".join(map(str, version))
-        _refuse(f"operator {claims.sub} expected version {asked} > server version {ours}", "operator")
+    for name, wanted, ours in zip(("major", "minor", "update"), map(int, parts), version, strict=True):
+        if wanted > ours:
+            words = f"expected {name} version {wanted} > server {name} version {ours}"
+            _refuse(f"operator {claims.sub} {words}", "operator")
+        if wanted < ours:
+            return
 
 
 def _require_user(options: Options, name: str, at: str) -> None:
@@ -155,8 +155,11 @@ def _require_websocket(options: Options) -> None:
         )
         _refuse(f'{words} "{block.jwt_cookie}"', "websocket jwt_cookie")
     for name in block.headers:
-        if name.lower() in _OWN_HEADERS or name.lower().startswith("sec-websocket-"):
+        if name.lower() in _OWN_HEADERS:
             _refuse(f'websocket: invalid header "{name}" not allowed', "websocket headers")
+        if name.lower().startswith("sec-websocket-"):
+            words = f'websocket: invalid header "{name}", "Sec-WebSocket-" prefix not allowed'
+            _refuse(words, "websocket headers")
     _require_certificate(block.tls, "websocket tls")
 
 
@@ -167,7 +170,9 @@ def _require_origin(origin: str) -> None:
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise NotStartable(f"unable to parse allowed origin: {error}", at=at) from None
-    if parts.scheme not in _NO_ORIGIN_BUT:
+    if not parts.scheme and not origin.startswith("/"):
+        _refuse(f'unable to parse allowed origin: parse "{origin}": invalid URI for request', at)
+    if parts.scheme not in _ORIGIN_SCHEMES:
         words = "allowed origins must be absolute URLs with http or https scheme"
         _refuse(f'unable to parse allowed origin "{origin}": {words}', at)
     if not host:

@@ -148,9 +148,19 @@ def _named_resolver(value: Value, name: str) -> Resolver:
     return url_resolver(url)
 
 
+def _is_file(path: str, reading: Reading) -> bool:
+    try:
+        reading.read(path)
+    except (OSError, AccreditError, ValueError):
+        return False
+    return True
+
+
 def _directory(value: Value, reading: Reading, kind: ResolverKind, found: dict[str, Any]) -> Resolver:
     if not found.get("dir"):
         reading.fault(value.place, "dir has no value and needs to point to a directory")
+    elif _is_file(found["dir"], reading):
+        reading.fault(value.place, "dir needs to point to an accessible directory")
     if kind == "cache":
         for name, words in (("interval", "sync"), ("allow_delete", "allow_delete")):
             if found.get(name):

@@ -27,7 +27,6 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
     "prof_port": "there is nothing of Go to profile",
     "prof_block_rate": "there is nothing of Go to profile",
     "no_header_support": "messages may always have headers",
-    "write_timeout": "a client that does not read in time is closed",
     "feature_flags": "there are no features to switch",
 }
 """What somebody may miss: each is a warning."""
