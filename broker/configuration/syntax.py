@@ -112,7 +112,7 @@ class _Parser:
         place = self._place()
         key, quoted = self._key()
         if not quoted and key.lower() == "include" and self._peek() and self._peek() not in "=:":
-            self._include(table)
+            self._include(table, place)
             return False
         self._skip(_SPACES)
         if not self._peek():
@@ -160,8 +160,7 @@ class _Parser:
         self._skip(_KEY)
         return self._text[start : self._at], False
 
-    def _include(self, table: dict[str, Value]) -> None:
-        place = self._place()
+    def _include(self, table: dict[str, Value], place: Place) -> None:
         name = self._file_name()
         # An absolute name is taken below the folder as well: so does the real server.
         folder = self._file.rpartition("/")[0]
@@ -266,7 +265,7 @@ class _Parser:
         place = self._place()
         key, quoted = self._key()
         if not quoted and key.lower() == "include" and self._peek() and self._peek() not in "=:":
-            self._include(table)
+            self._include(table, place)
             return
         self._skip(_SPACES)
         if self._peek() and self._peek() in "=:":

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.oid import NameOID
 
 from broker.configuration.options import Options
 from broker.configuration.startup import NotStartable, require_startable
@@ -220,6 +225,22 @@ OURS_REFUSES = [
 ]
 
 
+def certify(folder: Path) -> None:
+    """A key and a certificate that it signed itself, as `key.pem` and `cert.pem`."""
+    key = Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    today = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .sign(key, None)
+    )
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "key.pem").write_bytes(key.private_bytes(*plain))
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, nats_server_binary: Path) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("configuration")
@@ -229,11 +250,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, nats_server_binary: Path) -
     (path / "operator.jwt").write_text(
         f"-----BEGIN OPERATOR JWT-----\n{token()}\n------END OPERATOR JWT------\n", encoding="utf-8"
     )
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=localhost", "-days", "2",
-         "-keyout", "key.pem", "-out", "cert.pem"],
-        cwd=path, check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
+    certify(path)
     before = Path.cwd()
     os.chdir(path)
     yield path
