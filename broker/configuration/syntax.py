@@ -21,6 +21,7 @@ MAX_DEPTH: Final = 100  # of values within values; ours, the real server goes on
 
 # What Go takes for a blank; Python's own set differs by four control characters.
 _SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_NO_TEXT: Final = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # bytes that are no UTF-8 stand between these
 _SPACES: Final = re.compile(f"[{_SPACE}]*")
 _BLANKS: Final = re.compile(r"[ \t]*")
 _KEY: Final = re.compile(f"[^{_SPACE}=:]*")
@@ -82,8 +83,9 @@ class _Parser:
 
     def document(self) -> Table:
         table: dict[str, Value] = {}
-        if "\0" in self._text:
-            self._fail("unexpected zero byte", self._text.index("\0"))
+        no_text = _NO_TEXT.search(self._text)
+        if no_text is not None:
+            self._fail(f"unexpected character {no_text[0]!r}", no_text.start())
         self._tables.append(table)
         braces = 0
         while True:
@@ -213,10 +215,10 @@ class _Parser:
             self._fail("floats must start with a digit")
         else:
             start = self._at
-            data, escaped = self._bare(start)
-            if not escaped and data.lower() in _BOOLEANS:
+            data, surely = self._bare(start)
+            if not surely and data.lower() in _BOOLEANS:
                 data = _BOOLEANS[data.lower()]
-            elif not escaped and data.startswith("$"):
+            elif not surely and data.startswith("$"):
                 data = self._variable(data[1:], place)
         return Value(data, place)
 
@@ -315,7 +317,7 @@ class _Parser:
             pieces.append(self._escape())
 
     def _bare(self, start: int) -> tuple[str, bool]:
-        """A text without quotes that began at `start`, and whether anything in it was escaped."""
+        """A text without an opening quote, and whether an escape or a quote makes it surely a text."""
         pieces: list[str] = []
         while True:
             self._skip(_BARE)
@@ -326,9 +328,9 @@ class _Parser:
                 pieces.append(self._escape())
                 start = self._at
                 continue
-            if here == "'":
-                self._at += 1
-            return _joined(pieces), len(pieces) > 1
+            quoted = here == "'"
+            self._at += quoted
+            return _joined(pieces), quoted or len(pieces) > 1
 
     def _escape(self) -> str:
         letter = self._peek()

@@ -65,7 +65,7 @@ VALUES = [
     "{a:\n1}", "{a\n1}", "{a: 1, b 2\n c = 3; d {e: f}}", "{\"a b\": 1, 'c': 2}", "{a \"b\" c 'd'}", "{a: 1 b: 2}", "{=1}", "{]}",
     "{a:1,,b:2}", "{a: /x}", "{a: 1}//c", "{a: b;c: d}", "{a: 1, a: 2}", "{a: 1} b", "{a: {b: {c: [{d: e}]}}}", "{a: 1",
     # variables
-    "$2a$10$abcdefg", '"$NUM"', "$NOPE", "$NUM", "$QUOTED", "$LOOP", "$TWO", "$BROKEN", "$LIST", "[$NUM ]", "{a: $NUM}",
+    "$2a$10$abcdefg", "$NUM'", "true'", '"$NUM"', "$NOPE", "$NUM", "$QUOTED", "$LOOP", "$TWO", "$BROKEN", "$LIST", "[$NUM ]", "{a: $NUM}",
     "{NUM: 1, b: $NUM}", "{a: {NUM: 1}, b: $NUM}", "{b: $c, c: 1}",
 ]  # fmt: skip
 
