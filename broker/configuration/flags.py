@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from broker.configuration.model import Notice, Tls
 from broker.configuration.options import DEFAULT_PORT, Options
 from broker.configuration.reading import REAL_SERVER
+from broker.configuration.values import UNREADABLE, unreadable
 from issuer.errors import NotFound, PeerError
 
 Kind = Literal["text", "number", "switch"]
@@ -198,8 +199,8 @@ def signalled(text: str, *, read: Callable[[str], str]) -> tuple[signal.Signals,
     if not target.isdecimal():
         try:
             target = read(target).strip()
-        except OSError as error:
-            raise NotFound(f"{target!r}: {error.strerror or error}", at="--signal") from None
+        except UNREADABLE as error:
+            raise NotFound(f"{target!r}: {unreadable(error)}", at="--signal") from None
     if not (target.isascii() and target.isdecimal()) or int(target) <= 1:
         raise FlagError(f"invalid pid: {target}", at="--signal")
     return _SIGNALS[command], int(target)

@@ -45,7 +45,7 @@ from broker.configuration.trust import (
     url_resolver,
 )
 from broker.configuration.unsupported import IGNORED, UNSUPPORTED
-from broker.configuration.values import Place, Table, Value, digest
+from broker.configuration.values import UNREADABLE, Place, Table, Value, digest, unreadable
 from issuer.claims.account import WeightedMapping
 from issuer.claims.fields import clean_tags
 from issuer.errors import Unavailable
@@ -169,8 +169,8 @@ class Options:
         """
         try:
             content = read(path)
-        except OSError as error:
-            raise Unavailable(f"cannot be read: {error.strerror or error}", at=path) from None
+        except UNREADABLE as error:
+            raise Unavailable(f"cannot be read: {unreadable(error)}", at=path) from None
         values = parse(content, file=path, environment=environment, read=read)
         return cls.of(values, read=read, file=path)
 

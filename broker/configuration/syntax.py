@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
-from broker.configuration.values import Data, Place, SyntaxFault, Table, Value
-from issuer.errors import AccreditError
+from broker.configuration.values import UNREADABLE, Data, Place, SyntaxFault, Table, Value, unreadable
 
 MAX_DEPTH: Final = 100  # of values within values; ours, the real server goes on until its stack ends
 
@@ -171,9 +170,8 @@ class _Parser:
             self._fail(f"{name!r} includes itself", place=place)
         try:
             text = self._around.read(path)
-        except (OSError, AccreditError) as error:
-            words = error.strerror if isinstance(error, OSError) else str(error)
-            self._fail(f"error parsing include file {name!r}: {words or type(error).__name__}", place=place)
+        except UNREADABLE as error:
+            self._fail(f"error parsing include file {name!r}: {unreadable(error)}", place=place)
         around = replace(self._around, files=(*self._around.files, path))
         table.update(_Parser(text, path, around).document())
 

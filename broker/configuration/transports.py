@@ -22,8 +22,7 @@ from broker.configuration.reading import (
     texts,
     wrong,
 )
-from broker.configuration.values import DurationFault, Value, kind_of, nanoseconds
-from issuer.errors import AccreditError
+from broker.configuration.values import UNREADABLE, DurationFault, Value, kind_of, nanoseconds, unreadable
 
 Handlers = dict[str, Handler]
 
@@ -71,18 +70,6 @@ _MQTT_UNSUPPORTED: Final = {
 }
 _OWN_CREDENTIALS: Final = "credentials of its own for one way in are not supported"
 _MOST_UNACKNOWLEDGED: Final = 0xFFFF
-
-TLS_KEYS: Final = (
-    "cert_file", "key_file", "ca_file", "verify", "timeout", "handshake_first", "min_version",
-)  # fmt: skip
-WEBSOCKET_KEYS: Final = (
-    "listen", "host", "port", "advertise", "no_tls", "tls", "same_origin", "allowed_origins",
-    "handshake_timeout", "jwt_cookie", "no_auth_user", "headers", "ping_interval",
-)  # fmt: skip
-MQTT_KEYS: Final = (
-    "listen", "host", "port", "tls", "no_auth_user", "ack_wait", "max_ack_pending", "reject_qos2_publish",
-    "downgrade_qos2_subscribe",
-)  # fmt: skip
 
 
 def read_tls(value: Value, reading: Reading) -> Tls:
@@ -253,9 +240,8 @@ def _require_files(tls: Tls, value: Value, reading: Reading) -> None:
 def _require_pem(what: str, path: str, value: Value, reading: Reading) -> None:
     try:
         content = reading.read(path)
-    except (OSError, AccreditError) as error:
-        words = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        reading.fault(value.place, f"{what} {path!r} cannot be read: {words}")
+    except UNREADABLE as error:
+        reading.fault(value.place, f"{what} {path!r} cannot be read: {unreadable(error)}")
         return
     if "-----BEGIN " not in content:
         reading.fault(value.place, f"{what} {path!r} holds no PEM block")

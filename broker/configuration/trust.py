@@ -21,7 +21,7 @@ from broker.configuration.reading import (
     texts,
     wrong,
 )
-from broker.configuration.values import Value, kind_of
+from broker.configuration.values import UNREADABLE, Value, kind_of, unreadable
 from issuer.claims.account import AccountClaims
 from issuer.claims.operator import OperatorClaims
 from issuer.errors import AccreditError
@@ -35,7 +35,7 @@ _URL: Final = re.compile(r'URL(?:\(\s*"?([^\s"]*)"?\s*\))?', re.IGNORECASE)
 _CACHE_LIMIT: Final = 1000
 _RESOLVER_WORDS: Final = "error parsing account resolver"
 _RESOLVER_HINT: Final = 'MEMORY, URL("url"), or a map with a dir and the type full or cache'
-_RESOLVER_KEYS: Final = (
+RESOLVER_KEYS: Final = (
     "type", "dir", "allow_delete", "hard_delete", "interval", "limit", "ttl", "timeout",
 )  # fmt: skip
 
@@ -65,7 +65,7 @@ def read_resolver(value: Value, reading: Reading) -> Resolver:
             reading.each({key: inner}, handlers)
         else:
             words = f'unknown field "{key}" in resolver has no effect'
-            reading.notice("ignored", key, inner.place, words, ", ".join(_RESOLVER_KEYS))
+            reading.notice("ignored", key, inner.place, words, ", ".join(RESOLVER_KEYS))
     kind = str(found.pop("kind", "")).upper()
     if kind not in {"MEM", "MEMORY", "FULL", "CACHE"}:
         wrong(value, _RESOLVER_WORDS, _RESOLVER_HINT)
@@ -126,8 +126,8 @@ def _operator(value: Value, reading: Reading) -> Verified[OperatorClaims]:
     try:
         content = named if named.startswith(_INLINE) else reading.read(named)
         return decode(parse_decorated_token(content), OperatorClaims)
-    except OSError as error:
-        wrong(value, f"error parsing operator JWT: {named!r} cannot be read: {error.strerror or error}")
+    except (OSError, UnicodeDecodeError) as error:
+        wrong(value, f"error parsing operator JWT: {named!r} cannot be read: {unreadable(error)}")
     except AccreditError as error:
         wrong(value, f"error parsing operator JWT: {error.message}")
 
@@ -151,7 +151,7 @@ def _named_resolver(value: Value, name: str) -> Resolver:
 def _is_file(path: str, reading: Reading) -> bool:
     try:
         reading.read(path)
-    except (OSError, AccreditError, ValueError):
+    except UNREADABLE:
         return False
     return True
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from issuer.errors import PeerError
+from issuer.errors import AccreditError, PeerError
 
 _SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _NANOSECONDS: Final = {
@@ -69,6 +69,17 @@ def kind_of(data: Data) -> str:
         return "a boolean"
     names = {int: "an integer", float: "a float", str: "a string", datetime: "a date", tuple: "an array"}
     return names.get(type(data), "a map")
+
+
+# What a `read` may end with; a byte that is no UTF-8 is the reader's to refuse.
+UNREADABLE: Final = (OSError, UnicodeDecodeError, AccreditError)
+
+
+def unreadable(error: Exception) -> str:
+    """Why a file cannot be read, in a few words."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def nanoseconds(text: str) -> int:

@@ -128,6 +128,15 @@ def test_no_file() -> None:
         Options.read("none.conf", environment={}, read=reader({}))
 
 
+def test_bytes_that_are_no_text() -> None:
+    def read(path: str) -> str:
+        return (b"include b.conf" if path == "a.conf" else b"\xff").decode()
+
+    for path in ("a.conf", "b.conf"):
+        with pytest.raises(AccreditError, match="not UTF-8"):
+            Options.read(path, environment={}, read=read)
+
+
 def test_includes_and_the_environment_reach_the_options() -> None:
     options = options_of("include a.conf\nserver_name: $NAME", {"a.conf": "port: 4333"}, NAME="'one'")
     assert (options.port, options.server_name, options.config_file) == (4333, "one", FILE)
