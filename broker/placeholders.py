@@ -63,8 +63,6 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 
 _CALLS: Final = tuple((function, _pattern(function.value)) for function in Function)
-# Account mappings know two functions fewer than transforms elsewhere.
-_FOR_MAPPINGS: Final = frozenset(Function) - {Function.LEFT, Function.RIGHT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +119,6 @@ def parse(token: str) -> Placeholder | None:
 
 def looks_like_function(token: str) -> bool:
     return len(token) > 4 and token.startswith("{{") and token.endswith("}}")
-
-
-def allowed_in_mapping(token: str) -> bool:
-    """Whether a token that looks like a function may stand in an account mapping."""
-    return any(pattern.search(token) for function, pattern in _CALLS if function in _FOR_MAPPINGS)
 
 
 def is_wildcard_call(token: str) -> bool:

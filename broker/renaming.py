@@ -31,12 +31,14 @@ class Renaming(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """Whatever comes becomes one subject."""
+    """Whatever matches `source` becomes one and the same subject."""
 
+    source: str
     destination: str
 
     def apply(self, subject: str) -> str | None:
-        return self.destination
+        fits = subject == self.source or within(subject.split("."), self.source.split("."))
+        return self.destination if fits else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def prefixed(prefix: str, subject: str) -> str:
 def stream_names(subject: str, local: str) -> tuple[Renaming, Renaming | None, str]:
     """How subjects change on the way in and back, and the pattern they are seen under."""
     if not has_wildcards(subject):
-        return Fixed(local), Fixed(subject), local
+        return Fixed(subject, local), Fixed(local, subject), local
     if local == subject:
         return Transform(subject, with_references(subject)), None, local
     transform = _strict_transform("stream", subject, local)
@@ -114,10 +116,12 @@ def stream_names(subject: str, local: str) -> tuple[Renaming, Renaming | None, s
 def service_names(subject: str, local: str) -> tuple[Renaming, str]:
     """How the subject of a request changes, and the pattern that requests are made to."""
     if not has_wildcards(subject):
-        return Fixed(subject), local
+        return Fixed(local, subject), local
     if local == subject:
         return Transform(subject, with_references(subject)), local
-    return _strict_transform("service", subject, local).reversed() or Fixed(subject), as_pattern(local)
+    pattern = as_pattern(local)
+    # Without a way back every request goes to the pattern itself, taken as a subject.
+    return _strict_transform("service", subject, local).reversed() or Fixed(pattern, subject), pattern
 
 
 def _strict_transform(kind: str, subject: str, local: str) -> Transform:

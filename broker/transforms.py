@@ -11,12 +11,10 @@ from typing import Final, Self
 
 from broker.placeholders import (
     OUT_OF_RANGE,
-    UNKNOWN,
     Chance,
     Function,
     Placeholder,
     TransformError,
-    allowed_in_mapping,
     compute,
     is_wildcard_call,
     looks_like_function,
@@ -167,7 +165,7 @@ class Mappings:
 
     def __init__(self, routes: Sequence[_Route], invalid: Mapping[str, str]) -> None:
         self._literal = {each.source: each for each in routes if not _wild(each.tokens)}
-        self._wild = sorted((each for each in routes if _wild(each.tokens)), key=_breadth)
+        self._wild = sorted((each for each in routes if any(_breadth(each))), key=_breadth)
         self.empty = not routes
         self.invalid = invalid
         """Sources whose mapping is not in force, each with the reason."""
@@ -180,7 +178,7 @@ class Mappings:
             try:
                 routes.append(_Route(str(source), _shares(str(source), destinations, cluster)))
             except TransformError as error:
-                invalid[str(source)] = str(error)
+                invalid[str(source)] = error.message
         return cls(routes, invalid)
 
     def choose(self, subject: str, chance: Chance) -> str | None:
@@ -267,14 +265,12 @@ def _shares(
 
 
 def _require_mappable(destination: str) -> None:
-    tokens = destination.split(".")
-    for place, token in enumerate(tokens):
-        if not token or (token == _REST and place + 1 < len(tokens)):
+    ended = False
+    for token in destination.split("."):
+        if ended or not token:
             raise refused("invalid transform", token)
-        if looks_like_function(token):
-            if not allowed_in_mapping(token):
-                raise refused(UNKNOWN, token)
-        elif not _BLANKS.isdisjoint(token):
+        ended = token == _REST
+        if not looks_like_function(token) and not _BLANKS.isdisjoint(token):
             raise refused("invalid transform")
 
 
@@ -338,4 +334,5 @@ def _wild(tokens: Sequence[str]) -> bool:
 
 
 def _breadth(route: _Route) -> tuple[int, ...]:
-    return tuple(2 if token == _REST else 1 if token == _ONE else 0 for token in route.tokens)
+    # As `within` has it, whatever begins with a star takes in any token.
+    return tuple(2 if token == _REST else 1 if token[0] == _ONE else 0 for token in route.tokens)
