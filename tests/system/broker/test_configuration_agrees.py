@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
+from broker.configuration.flags import FlagError, signalled
+from broker.configuration.flags import parse as parse_flags
 from broker.configuration.options import Options
 from broker.configuration.startup import NotStartable, require_startable
 from broker.configuration.syntax import parse
@@ -396,3 +398,25 @@ def test_both_start(start_nats: Callable[..., NatsServer], folder: Path, kind: R
     assert options.resolver_preload == {ACCOUNT.public: ACCOUNT_TOKEN}
     assert (options.system_account, options.max_control_line) == (ACCOUNT.public, 65536)
     assert {notice.key for notice in options.warnings} == {"jetstream", "leafnodes"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "-p 5", "--p=5", "-port -1", "-p 0x10", "-p x", "-p", "-D", "-D=false", "-D=perhaps", "-DV --trace", "-what", "--what=5",
+        "-n one --addr h -m 5 -ms 6", "---p 5", "-=5", "serve", "-D serve -what", "--user a --pass b", "-T=0", "-js -sd x",
+        "--cluster_name c --no_advertise", "-max_payload 5", "-tls", "-sl what=99999999",
+    ],
+)  # fmt: skip
+def test_flags(nats_server_binary: Path, folder: Path, arguments: str) -> None:
+    ran = theirs(nats_server_binary, folder, "debug: true", "-t", *arguments.split())
+    try:
+        given = parse_flags(["-t", *arguments.split(), "-c", "server.conf"])
+        if given.signal is not None:
+            signalled(given.signal, read=str)
+        accepted = True
+    except FlagError as error:
+        accepted = False
+        assert error.message in ran.stderr or "invalid" in error.message
+    # On a bad flag the real one shows its usage, and exits with 0.
+    assert accepted == ("is valid" in ran.stderr), ran.stderr
