@@ -174,7 +174,7 @@ class _Resolution:
             if stream.exporter in visited:
                 raise _No(Gate.CYCLE, "import forms a cycle")
             visited.add(account)
-            inner = stream.local if within(local.split("."), stream.local.split(".")) else local
+            inner = stream.local if within(stream.local.split("."), local.split(".")) else local
             self._refuse_stream_cycle(stream.exporter, inner, visited)
 
     # --- services ----------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ class _Resolution:
             if service.exporter in visited:
                 raise _No(Gate.CYCLE, "import forms a cycle")
             visited.add(account)
-            inner = service.local if within(local.split("."), service.local.split(".")) else local
+            inner = service.local if within(service.local.split("."), local.split(".")) else local
             self._refuse_service_cycle(service.exporter, inner, visited)
 
     # --- other accounts ----------------------------------------------------------------------------

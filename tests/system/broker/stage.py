@@ -74,8 +74,8 @@ class Client:
         self,
         port: int,
         *,
-        token: str = "",
-        seed: Seed | None = None,
+        token: str,
+        seed: Seed,
         headers: bool = True,
         no_responders: bool = True,
         echo: bool = True,
@@ -85,7 +85,10 @@ class Client:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
         self.info: dict[str, Any] = json.loads(self._line().removeprefix(b"INFO "))
+        signature = seed.sign(self.info["nonce"].encode())
         options: dict[str, Any] = {
+            "jwt": token,
+            "sig": base64.urlsafe_b64encode(signature).rstrip(b"=").decode(),
             "verbose": verbose,
             "pedantic": False,
             "lang": "test",
@@ -95,11 +98,12 @@ class Client:
             "no_responders": headers and no_responders,
             "echo": echo,
         }
-        if seed is not None:
-            signature = seed.sign(self.info["nonce"].encode())
-            options |= {"jwt": token, "sig": base64.urlsafe_b64encode(signature).rstrip(b"=").decode()}
-        self.send(f"CONNECT {json.dumps(options)}")
-        self.say()
+        try:
+            self.send(f"CONNECT {json.dumps(options)}")
+            self.say()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._socket.close()
