@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-from issuer.claims.account import AccountClaims, Scope
+from issuer.claims.account import AccountClaims, Scope, signing_key
 from issuer.claims.exchange import ActivationClaims
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
+from issuer.keys.nkeys import PublicKey
 from issuer.tokens.envelope import Verified, plain_claims
 
 SCOPED_USER_WORDS: Final = "scoped users require no permissions or limits set"
@@ -92,11 +93,42 @@ def user_trusted(
 ) -> Proof:
     """Steps 1 to 5: is this a user of this account, which is one of this operator?"""
 
+    strict = operator.claims.nats.strict_signing_key_usage
+
     def steps() -> Iterator[Step]:
         yield from _account_steps(operator.claims, account.claims)
-        yield from _user_steps(account.claims, user, strict=operator.claims.nats.strict_signing_key_usage)
+        yield from _user_steps(account.claims, user, strict=strict)
 
-    return _proof(steps(), account.claims.scope(user.claims.iss))
+    return _proof(steps(), role_of_signer(account.claims, user.claims.iss, strict=strict))
+
+
+def member_trusted(account: AccountClaims, user: Verified[UserClaims], *, strict: bool = False) -> Proof:
+    """Steps 3 to 5: is this a user of this account, whose own trust is known already?
+
+    With `strict`, the account is one of an operator with strict signing key usage.
+    """
+    return _proof(
+        _user_steps(account, user, strict=strict), role_of_signer(account, user.claims.iss, strict=strict)
+    )
+
+
+def account_signers(operator: OperatorClaims) -> frozenset[PublicKey]:
+    """The keys that may sign the operator's accounts."""
+    keys = frozenset(operator.nats.signing_keys)
+    return keys if operator.nats.strict_signing_key_usage else keys | {operator.sub}
+
+
+def may_sign_users(account: AccountClaims, key: str, *, strict: bool) -> bool:
+    """Whether a key is one whose users the account takes in."""
+    return (key == account.sub and not strict) or any(
+        signing_key(entry) == key for entry in account.nats.signing_keys
+    )
+
+
+def role_of_signer(account: AccountClaims, key: str, *, strict: bool) -> Scope | None:
+    """The role that a signer gives to its users."""
+    # Unless usage is strict the identity key stands in the servers' map by itself, after the listed ones.
+    return None if key == account.sub and not strict else account.scope(key)
 
 
 def activation_trusted(
@@ -120,15 +152,15 @@ def _proof(steps: Iterator[Step], scope: Scope | None = None) -> Proof:
 
 def _account_steps(operator: OperatorClaims, account: AccountClaims) -> Iterator[Step]:
     keys = operator.nats.signing_keys
-    strict = operator.nats.strict_signing_key_usage
+    known = account.iss in account_signers(operator)
     own = operator.iss == operator.sub or operator.iss in keys
     yield _step(Gate.OPERATOR, own, "operator signed itself", "operator is signed by a foreign key")
     if account.iss == operator.sub:
         refused = "account is signed by the operator's identity key, which strict usage forbids"
-        yield _step(Gate.ACCOUNT, not strict, "account is signed by its operator", refused)
+        yield _step(Gate.ACCOUNT, known, "account is signed by its operator", refused)
     else:
         held = "account is signed by a signing key of its operator"
-        yield _step(Gate.ACCOUNT, account.iss in keys, held, "account is not signed by a key of the operator")
+        yield _step(Gate.ACCOUNT, known, held, "account is not signed by a key of the operator")
 
 
 def _user_steps(account: AccountClaims, user: Verified[UserClaims], *, strict: bool) -> Iterator[Step]:
@@ -138,14 +170,14 @@ def _user_steps(account: AccountClaims, user: Verified[UserClaims], *, strict: b
     else:
         words = "user names no account, and its signer is not the account itself"
     yield _step(Gate.MEMBER, claims.account == account.sub, "user belongs to the account", words)
+    known = may_sign_users(account, claims.iss, strict=strict)
     if claims.iss == account.sub:
         refused = "user is signed by the account's identity key, which strict usage forbids"
-        yield _step(Gate.ISSUER, not strict, "user is signed by its account", refused)
-        return
-    known = claims.iss in account.signing_keys()
-    held = "user is signed by a signing key of its account"
-    yield _step(Gate.ISSUER, known, held, "user is not signed by a key of the account")
-    if account.scope(claims.iss) is not None:
+        yield _step(Gate.ISSUER, known, "user is signed by its account", refused)
+    else:
+        held = "user is signed by a signing key of its account"
+        yield _step(Gate.ISSUER, known, held, "user is not signed by a key of the account")
+    if role_of_signer(account, claims.iss, strict=strict) is not None:
         yield _step(
             Gate.ROLE, _leaves_all_to_role(user), "user leaves everything to its role", SCOPED_USER_WORDS
         )

@@ -1,0 +1,70 @@
+"""What one connection may have at once: the least of server, account and user (enforcement spec §3.5)."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from issuer.claims.account import AccountClaims
+from issuer.claims.fields import UNLIMITED
+from issuer.claims.user import UserClaims, UserTemplate
+from issuer.tokens.chain import role_of_signer
+
+_LARGEST: Final = 2**31 - 1  # servers keep them in 32 bits
+
+
+class HasLimits(Protocol):
+    @property
+    def subscriptions(self) -> int: ...
+    @property
+    def payload(self) -> int: ...
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Subscriptions and the size of a message; -1 is no limit, 0 is none."""
+
+    subscriptions: int = UNLIMITED
+    payload: int = UNLIMITED
+
+
+def limits_of(
+    user: UserClaims | None, account: AccountClaims, server: HasLimits, *, strict: bool = False
+) -> Limits:
+    """The limits in force for who showed `user`, as issued; None for who showed no token.
+
+    For a connection that a callout placed that is what it came with, not what the callout gave.
+    """
+    subs = payload = UNLIMITED
+    if user is not None:
+        subs, payload = user.nats.subs, user.nats.payload
+        if user.nats.issuer_account not in {"", user.iss}:
+            scope = role_of_signer(account, user.iss, strict=strict)
+            if scope is not None:
+                subs, payload = template_limit(scope.template, "subs"), template_limit(scope.template, "payload")
+    limits = account.nats.limits
+    return Limits(
+        least(subs, limits.subs, server.subscriptions), least(payload, limits.payload, server.payload)
+    )
+
+
+def template_limit(template: UserTemplate, name: str) -> int:
+    """A limit of a role; unlike a user's an absent one is unlimited."""
+    value: int | UnsetType = getattr(template, name)
+    return UNLIMITED if value is UNSET else value
+
+
+def least(*limits: int) -> int:
+    """The smallest of those that limit anything. Below -1 nothing is left, as with 0."""
+    found = UNLIMITED
+    for limit in limits:
+        if limit != UNLIMITED:
+            limit = max(0, min(limit, _LARGEST))
+            found = limit if found == UNLIMITED else min(found, limit)
+    return found
+
+
+def full(count: int, limit: int) -> bool:
+    """Whether a limit is reached; at the limit is already full."""
+    return limit != UNLIMITED and count >= limit
