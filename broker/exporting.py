@@ -24,6 +24,10 @@ Decode = Callable[[str], Verified[ActivationClaims]]
 DEFAULT_THRESHOLD_NS: Final = 120_000_000_000
 """How long an answer is waited for where the export does not say."""
 
+_MOST_READ: Final = 1024
+# By identity, as claims cannot be hashed; each holds on to its claims, so none is taken for another.
+_READ: Final[dict[int, Exports]] = {}
+
 
 def decode_activation(text: str) -> Verified[ActivationClaims]:
     return decode(text, ActivationClaims)
@@ -42,7 +46,7 @@ class Leave:
 class Exports:
     """What one account offers, as it stands in its claims."""
 
-    __slots__ = ("_by_subject", "claims")
+    __slots__ = ("_by_subject", "_wide", "claims")
 
     def __init__(self, claims: AccountClaims) -> None:
         self.claims = claims
@@ -51,15 +55,20 @@ class Exports:
             if export.type and _position_holds(export):
                 # Of two with one subject, which no valid claims have, the first counts.
                 self._by_subject[export.type].setdefault(str(export.subject), export)
+        self._wide = {
+            kind: tuple((text.split("."), export) for text, export in offered.items() if _takes_others(text))
+            for kind, offered in self._by_subject.items()
+        }
 
     def offering(self, kind: ShareKind, subject: str) -> tuple[Export, ...]:
         """The exports that take in a subject: the one with that very subject, else all that are wider."""
-        offered = self._by_subject[kind]
-        exact = offered.get(subject)
+        if not kind:
+            return ()
+        exact = self._by_subject[kind].get(subject)
         if exact is not None:
             return (exact,)
         tokens = subject.split(".")
-        return tuple(each for text, each in offered.items() if within(tokens, text.split(".")))
+        return tuple(export for pattern, export in self._wide[kind] if within(tokens, pattern))
 
     def takes_in(self, kind: ShareKind, subject: str) -> bool:
         return bool(self.offering(kind, subject))
@@ -140,6 +149,20 @@ class Exports:
         if cut_off(export.revocations, claims.sub, claims.iat):
             return refused("the activation is revoked")
         return Leave(granted=True, why="the activation fits", export=export, expires=claims.exp or None)
+
+
+def exports_of(claims: AccountClaims) -> Exports:
+    """The exports of these claims, read once however many accounts import from them."""
+    known = _READ.get(id(claims))
+    if known is None or known.claims is not claims:
+        if len(_READ) >= _MOST_READ:
+            del _READ[next(iter(_READ))]
+        known = _READ[id(claims)] = Exports(claims)
+    return known
+
+
+def _takes_others(pattern: str) -> bool:
+    return any(token[:1] in ("*", ">") for token in pattern.split("."))
 
 
 def _position_holds(export: Export) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from broker.exporting import DEFAULT_THRESHOLD_NS, Decode, Exports, Leave, decode_activation
+from broker.exporting import DEFAULT_THRESHOLD_NS, Decode, Exports, Leave, decode_activation, exports_of
 from broker.renaming import (
     RenamingError,
     ServiceImport,
@@ -126,7 +126,11 @@ class _Resolution:
         self._known: dict[PublicKey, Shared] = {}
         self._exports: dict[PublicKey, Exports] = {}
         self._streams: list[StreamImport] = []
+        self._taken: set[tuple[PublicKey, str]] = set()
+        """The streams taken, by exporter and subject."""
         self._services: list[ServiceImport] = []
+        self._asked: dict[tuple[PublicKey, str], ServiceImport] = {}
+        """The services taken, by exporter and the pattern here."""
 
     def run(self) -> Shared:
         skipped: list[Skipped] = []
@@ -157,8 +161,9 @@ class _Resolution:
             for text in dict.fromkeys((local, subject)):
                 self._refuse_stream_cycle(exporter, text, {self._public})
         to_local, back, pattern = stream_names(subject, local)
-        if any((each.exporter, each.subject) == (exporter, subject) for each in self._streams):
+        if (exporter, subject) in self._taken:
             raise _No(Gate.DUPLICATE, "stream import already exists")
+        self._taken.add((exporter, subject))
         return StreamImport(
             index, exporter, subject, pattern, to_local, back, entry.allow_trace, leave.expires
         )
@@ -191,7 +196,7 @@ class _Resolution:
         seen = as_pattern(local) if has_wildcards(subject) else local
         if self._cycles:
             self._refuse_service_cycle(exporter, seen, {self._public})
-        earlier = next((s for s in self._services if (s.exporter, s.local) == (exporter, local)), None)
+        earlier = self._asked.get((exporter, local))
         if earlier is not None:
             words = (
                 f'duplicate service import subject "{local}", previously used in import '
@@ -201,7 +206,7 @@ class _Resolution:
         renaming, pattern = service_names(subject, local)
         export = leave.export
         assert export is not None  # noqa: S101  leave is given by an export
-        return ServiceImport(
+        made = ServiceImport(
             index,
             exporter,
             subject,
@@ -214,6 +219,8 @@ class _Resolution:
             export.allow_trace,
             leave.expires,
         )
+        self._asked.setdefault((exporter, pattern), made)
+        return made
 
     def _refuse_service_cycle(self, account: PublicKey, local: str, visited: set[PublicKey]) -> None:
         _refuse_depth(visited)
@@ -239,7 +246,7 @@ class _Resolution:
             claims = self._importer if account == self._public else self._find(account)
             if claims is None:
                 return None
-            self._exports[account] = Exports(claims)
+            self._exports[account] = exports_of(claims)
         return self._exports[account]
 
     def _leave(self, exporter: PublicKey, entry: Import, subject: str) -> Leave:
