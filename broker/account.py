@@ -17,8 +17,8 @@ class Account:
     """An isolated space of subjects. `claims` are None for those without tokens ($G, configured)."""
 
     __slots__ = (
-        "claims",
         "asked_at",
+        "claims",
         "clients",
         "expired",
         "expiry",

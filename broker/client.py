@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from broker.enforcement.limits import Limits
 from broker.protocol.connect import ConnectOptions
 from broker.protocol.texts import Closed
 from issuer.claims.user import UserClaims
@@ -47,14 +48,6 @@ class TlsFacts:
     cipher: str = ""
     certificates: tuple[str, ...] = ()
     chains: tuple[tuple[str, ...], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one connection may have at once; -1 is no limit."""
-
-    subscriptions: int = -1
-    payload: int = -1
 
 
 class Client:
@@ -98,8 +91,8 @@ class Client:
         "remembered_replies",
         "remembers_replies",
         "rtt",
-        "started",
         "stalled_since",
+        "started",
         "subscriptions",
         "tls",
         "token",

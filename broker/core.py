@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from broker.account import Account
-from broker.links import Links
-from broker.client import Client, Kind, Limits, Port
+from broker.client import Client, Kind, Port
 from broker.configuration.options import Options
 from broker.enforcement import live
 from broker.enforcement.admission import AccountFacts, Admission, Trust
+from broker.enforcement.limits import Limits
 from broker.identity import Identity
+from broker.links import Links
 from broker.memory import TokenMemory
 from broker.protocol import texts, writer
 from broker.protocol.texts import Closed
@@ -82,7 +83,7 @@ class Core:
         clock: Callable[[], float],
         later: Callable[[float, Callable[[], None]], Timer],
         chance: Callable[[], float],
-        letters: Callable[[int], str],
+        randomness: Callable[[int], bytes],
     ) -> None:
         self.options = options
         self.identity = identity
@@ -91,7 +92,7 @@ class Core:
         self.resolver = resolver
         self.now = clock
         self.later = later
-        self.letters = letters
+        self.randomness = randomness
         self.started = clock()
         self.router = Router(self, clock, chance, options.max_pending)
         self.wheel = Wheel()
@@ -240,7 +241,7 @@ class Core:
         client.user = admission.issued
         client.effective = admission.user
         client.issuer = admission.issued.iss
-        client.username = admission.issued.name if admission.issued.name else admission.issued.sub
+        client.username = admission.issued.name or admission.issued.sub
         client.permissions = admission.permissions
         client.remembers_replies = admission.permissions.response is not None
         client.limits = admission.limits

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hmac
 import logging
+from binascii import b2a_base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from broker.account import Account
-from broker.client import Client, Kind, Limits
+from broker.client import Client, Kind
 from broker.configuration.model import ConfiguredUser
 from broker.enforcement.admission import Admission, Attempt, Identified, admit, identify
 from broker.enforcement.permissions import Permissions
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from broker.delegation import Declined, Delegation, Placed
     from broker.session import Session
 
+_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
+
 log = logging.getLogger("accredit.broker")
 
-NONCE_LETTERS: Final = 15  # as many as a server's 11 random bytes make in base64
+NONCE_BYTES: Final = 11
+MAX_PLACED: Final = 4096
 
 
 class Entrance:
@@ -37,6 +41,7 @@ class Entrance:
         self._core = core
         self._delegation = delegation
         self._fixed: dict[tuple[bool, Kind], bytes] = {}
+        self._placed: dict[tuple[str, int], bytes] = {}
         self._port = 0
 
     @property
@@ -62,6 +67,7 @@ class Entrance:
         """Where clients find us, as INFO says it."""
         self._port = port
         self._fixed.clear()
+        self._placed.clear()
 
     def info(self, client: Client, *, tls: bool = False) -> bytes:
         """The first line a client gets."""
@@ -70,8 +76,9 @@ class Entrance:
             fixed = self._fixed[tls, client.kind] = writer.info(self.members(tls=tls))[:-4]
         nonce = b""
         if self.gives_nonce:
-            client.nonce = self._core.letters(NONCE_LETTERS)
-            nonce = b',"nonce":"%b"' % client.nonce.encode()
+            raw = b2a_base64(self._core.randomness(NONCE_BYTES), newline=False)[:-1].translate(_URLSAFE)
+            client.nonce = raw.decode()
+            nonce = b',"nonce":"%b"' % raw
         return b'%b,"client_id":%d,"client_ip":"%b"%b} \r\n' % (
             fixed,
             client.cid,
@@ -104,17 +111,22 @@ class Entrance:
     def connect_info(self, client: Client) -> bytes:
         """The second INFO, after the first PING: what holds for this connection."""
         account = client.account
-        members = self.members()
-        members["client_id"] = client.cid
-        members["client_ip"] = client.address
-        members["connect_info"] = True
-        if client.limits.payload >= 0:
-            members["max_payload"] = client.limits.payload
-        if account is not None:
-            members["remote_account"] = account.public
-            if account.system:
-                members["acc_is_sys"] = True
-        return writer.info(members)
+        public = account.public if account is not None else ""
+        payload = client.limits.payload
+        fixed = self._placed.get((public, payload))
+        if fixed is None:
+            members = self.members()
+            members["connect_info"] = True
+            if payload >= 0:
+                members["max_payload"] = payload
+            if account is not None:
+                members["remote_account"] = public
+                if account.system:
+                    members["acc_is_sys"] = True
+            if len(self._placed) >= MAX_PLACED:
+                self._placed.clear()
+            fixed = self._placed[public, payload] = writer.info(members)[:-4]
+        return b'%b,"client_id":%d,"client_ip":"%b"} \r\n' % (fixed, client.cid, client.address.encode())
 
     # --- CONNECT -----------------------------------------------------------------------------------
 
@@ -281,6 +293,21 @@ class Entrance:
         self._bind_configured(client, user)
         session.admitted(again=again)
 
+    def look_again(self) -> None:
+        """After a reload: who is no longer in the configuration goes, the others get what it says now."""
+        self.listens(self._port)
+        if self._core.trust is not None:
+            return
+        for client in self._core.every_client():
+            if not client.authenticated:
+                continue
+            user = self._configured(client) if self.required else None
+            if user is None and self.required:
+                self._core.close(client, Closed.AUTHENTICATION_FAILURE, texts.AUTHORIZATION_VIOLATION)
+            elif user is not None and client.account is not None:
+                self._bind_configured(client, user)
+                client.account.trie.generation += 1
+
     def _configured(self, client: Client) -> ConfiguredUser | None:
         said, options = client.options, self._core.options
         users: Mapping[str, ConfiguredUser] = {user.nkey or user.name: user for user in options.users}
@@ -322,4 +349,4 @@ def _signed(user: ConfiguredUser, client: Client) -> bool:
     return signature_holds(PublicKey(user.nkey), client.nonce, client.options.sig)
 
 
-__all__ = ["Entrance", "Limits"]
+__all__ = ["Entrance"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -43,6 +42,3 @@ class Identity:
             "go": "",
         }
 
-
-def this_host() -> str:
-    return socket.gethostname()

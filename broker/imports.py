@@ -16,7 +16,6 @@ from broker.protocol.reader import NO_HEADERS
 from broker.trie import Subscription
 from issuer.claims.account import AccountClaims
 from issuer.keys.nkeys import PublicKey
-from issuer.subjects import covers
 
 if TYPE_CHECKING:
     from broker.account import Account
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 REPLY_PREFIX: Final = "_R_."
 INFO_HEADER: Final = b"Nats-Request-Info"
 HEADER_LINE: Final = b"NATS/1.0\r\n"
-DEFAULT_THRESHOLD: Final = 120.0
-"""Seconds after which an answer that never came is forgotten."""
 _SWEEP_AT: Final = 1024
 
 
@@ -153,7 +150,7 @@ class ServiceLink:
         if message.reply:
             responses = responses_of(exporter, self._facts)
             now = self._facts.now()
-            threshold = service.threshold_ns / 1e9 or DEFAULT_THRESHOLD
+            threshold = service.threshold_ns / 1e9
             reply = responses.expect(
                 Response(self._importer, message.reply, service.response_type, now, threshold, self)
             )
@@ -172,7 +169,7 @@ class ServiceLink:
         return delivered
 
     def same_export(self, other: ServiceLink) -> bool:
-        return (self.service.exporter, self.service.subject) == (other.service.exporter, other.service.subject)
+        return (self.service.exporter, self.service.export) == (other.service.exporter, other.service.export)
 
     def _with_info(self, message: Message) -> bytes:
         before = [each for each in message.chain if isinstance(each, ServiceLink)]
@@ -211,7 +208,7 @@ def stand_ins(
     """The places in exporters' tries where a subscription must stand too; not inserted yet."""
     made: list[tuple[Account, Subscription]] = []
     for stream in streams:
-        subject = exporter_side(subscription.subject, stream)
+        subject = stream.listens_to(subscription.subject)
         exporter = find(stream.exporter) if subject is not None else None
         if subject is None or exporter is None:
             continue
@@ -226,33 +223,6 @@ def stand_ins(
         twin.imported = Look(stream, exporter)
         made.append((exporter, twin))
     return tuple(made)
-
-
-def exporter_side(subject: str, stream: StreamImport) -> str | None:
-    """What a subscription on `subject` must listen to in the exporter; None if the two do not meet."""
-    local = stream.local
-    if subject == local:
-        return stream.subject
-    if covers(local, subject):
-        return stream.to_exporter(subject)
-    tokens = subject.split(".")
-    if "*" not in tokens and tokens[-1] != ">":
-        return None
-    if covers(subject, local):
-        return stream.subject
-    narrowed = _narrowed(tokens, local.split("."))
-    return stream.to_exporter(narrowed) if covers(local, narrowed) else None
-
-
-def _narrowed(tokens: list[str], local: list[str]) -> str:
-    """The subscription with its wildcards replaced by what the import says in their place."""
-    made = [
-        theirs if ours == "*" and theirs != ">" else ours
-        for ours, theirs in zip(tokens, local, strict=False)
-    ] + tokens[len(local) :]
-    if made[-1] == ">" and len(local) >= len(made):
-        made[-1:] = local[len(made) - 1 :]
-    return ".".join(made)
 
 
 def header_value(headers: bytes, name: bytes) -> bytes | None:

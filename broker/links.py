@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING, Any, Final
 
 from broker import sharing
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from broker.enforcement.admission import Trust
     from broker.routing import Router
 
+_ALPHABET: Final = string.ascii_letters + string.digits
 INVALID: Final = "account validation failed"
 
 
@@ -46,7 +48,7 @@ class Links:
         return self._core.now()
 
     def token(self, size: int) -> str:
-        return self._core.letters(size)
+        return "".join([_ALPHABET[byte % len(_ALPHABET)] for byte in self._core.randomness(size)])
 
     def account(self, public: PublicKey) -> Account | None:
         return self._core.accounts.get(public)
@@ -61,7 +63,7 @@ class Links:
         verified = decode(token, AccountClaims, now=int(now))
         if verified.claims.iss not in trust.keys:
             raise UntrustedAccountError(INVALID, at=verified.claims.sub)
-        if blocking(validate(verified.claims)):
+        if blocking(validate(verified.claims, now=int(now)), include_time=True):
             raise UntrustedAccountError(INVALID, at=verified.claims.sub)
         return verified
 
@@ -89,7 +91,11 @@ class Links:
         for exporter in names_of_exporters(claims):
             self._enlist(exporter, account)
         shared = sharing.resolve(
-            claims, self._claims_of, strict=self._is_strict, now=int(self._core.now())
+            claims,
+            self._claims_of,
+            strict=self._is_strict,
+            now=int(self._core.now()),
+            in_force=self._in_force,
         )
         account.shared = shared
         self._place_services(account, shared)
@@ -123,6 +129,10 @@ class Links:
     def _claims_of(self, public: PublicKey) -> AccountClaims | None:
         account = self._core.accounts.get(public)
         return None if account is None or account.expired else account.claims
+
+    def _in_force(self, public: PublicKey) -> sharing.Shared | None:
+        account = self._core.accounts.get(public)
+        return None if account is None else account.shared
 
     def _is_strict(self, claims: AccountClaims) -> bool:
         trust = self._core.trust

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from broker.configuration import flags
 from broker.configuration.options import Options
-from broker.server import Broker
+from broker.configuration.startup import require_startable
+from broker.identity import PROTOCOL_VERSION
+from broker.server import VERSION, Broker
+from issuer import __version__
 from issuer.errors import AccreditError
+
+GC_THRESHOLDS: Final = (20_000, 50, 100)
 
 log = logging.getLogger("accredit.broker")
 
@@ -24,28 +30,43 @@ def main(argv: Sequence[str]) -> int:
     """Run a broker until a signal ends it; the exit code."""
     try:
         asked = flags.parse(argv)
-        if asked.text is not None:
-            sys.stdout.write(asked.text)
+        if asked.show:
+            sys.stdout.write(_shown(asked.show))
+            return 0
+        if asked.signal is not None:
+            number, process = flags.signalled(asked.signal, read=_text)
+            os.kill(process, number)
             return 0
         options = options_of(asked)
+        require_startable(options, version=VERSION)
     except AccreditError as error:
-        sys.stderr.write(f"accredit broker: {error}\n")
-        if error.hint:
-            sys.stderr.write(f"  {error.hint}\n")
-        return 1
+        return _failed(error)
     for notice in options.warnings:
         sys.stderr.write(f"accredit broker: {notice}\n")
-    if asked.test_only:
-        sys.stdout.write(f"accredit broker: configuration file {options.config_file} is valid\n")
-        return 0
+    if asked.check:
+        words = f"configuration file {options.config_file} is valid ({options.config_digest})"
+        sys.stderr.write(f"accredit broker: {words}\n")
+        return int(any(notice.kind == "deprecated" for notice in options.warnings))
     set_up_log(options)
     try:
         run(serve(options, asked))
     except AccreditError as error:
         log.critical("%s", error)
-        sys.stderr.write(f"accredit broker: {error}\n")
-        return 1
+        return _failed(error)
     return 0
+
+
+def _failed(error: AccreditError) -> int:
+    sys.stderr.write(f"accredit broker: {error}\n")
+    if error.hint:
+        sys.stderr.write(f"  {error.hint}\n")
+    return 1
+
+
+def _shown(what: str) -> str:
+    if what == "version":
+        return f"accredit broker: v{__version__}, as nats-server v{PROTOCOL_VERSION}\n"
+    return flags.usage() + "\n"
 
 
 def options_of(asked: flags.Flags) -> Options:
@@ -80,6 +101,9 @@ async def serve(options: Options, asked: flags.Flags) -> None:
     broker = Broker(options)
     broker.reread = lambda: options_of(asked)
     await broker.start()
+    # Connections are many and live long: looking through all of them often finds nothing.
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: broker.spawn(broker.stop()))

@@ -12,8 +12,8 @@ import json
 import logging
 import os
 import random
+import socket
 import ssl
-import string
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -23,12 +23,13 @@ from typing import Any, Final, Self
 from broker import system
 from broker.account import Account
 from broker.configuration.model import Tls
-from broker.configuration.changes import changes
 from broker.configuration.options import Options
+from broker.configuration.reload import changes
+from broker.configuration.startup import require_startable
 from broker.core import Core
 from broker.delegation import Delegation
 from broker.entrance import Entrance
-from broker.identity import Identity, this_host
+from broker.identity import Identity
 from broker.keepalive import Keepalive
 from broker.listeners.tcp import Connection
 from broker.monitor import start_monitor
@@ -43,7 +44,7 @@ from issuer.errors import AccreditError, Unavailable
 log = logging.getLogger("accredit.broker")
 
 BACKLOG: Final = 4096
-_ALPHABET: Final = string.ascii_letters + string.digits
+VERSION: Final = (2, 15, 1)
 
 
 class Broker:
@@ -85,8 +86,9 @@ class Broker:
         """
         self._loop = asyncio.get_running_loop()
         options = self.options
+        require_startable(options, version=VERSION)
         seeded = random.Random(self._random.getrandbits(128))  # noqa: S311  spreads load, keeps no secret
-        identity = Identity(name=options.server_name, host=this_host())
+        identity = Identity(name=options.server_name, host=socket.gethostname())
         if not options.server_name:
             identity = replace(identity, name=identity.id)
         trust = trust_of(options)
@@ -99,7 +101,7 @@ class Broker:
             clock=time.time,
             later=self._later,
             chance=seeded.random,
-            letters=self._letters,
+            randomness=os.urandom,
         )
         core.router.wake = self._wake
         core.tick = self.tick
@@ -222,7 +224,7 @@ class Broker:
         try:
             options = self.reread()
         except AccreditError as error:
-            log.error("Failed to reload server configuration: %s", error)
+            log.error("Failed to reload server configuration: %s", error)  # noqa: TRY400  the words say all
             return str(error)
         changed, needs_restart = changes(self.options, options)
         if needs_restart:
@@ -231,6 +233,7 @@ class Broker:
             return words
         self.options = self.core.options = options
         self.core.router.max_pending = options.max_pending
+        self.entrance.look_again()
         if "tls" in changed and options.tls is not None:
             self.tls = tls_context(options.tls)
         log.info("Reloaded: %s", ", ".join(changed) or "nothing changed")
@@ -268,9 +271,6 @@ class Broker:
 
     def _later(self, seconds: float, action: Callable[[], None]) -> asyncio.TimerHandle:
         return self._loop.call_later(seconds, action)
-
-    def _letters(self, size: int) -> str:
-        return "".join([_ALPHABET[byte % 62] for byte in os.urandom(size)])
 
     def _in_thread(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Run something that waits elsewhere; `then` gets its result here, or None if it failed."""

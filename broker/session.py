@@ -29,18 +29,14 @@ _RESERVED_REPLIES: Final = ("_R_.", "$JS.ACK.", _GATEWAY)
 _CONSENSUS: Final = "$NRG."
 AFTER_LIMIT: Final = 0.02
 """Seconds between the word that a limit is reached and the end."""
-# Bound on what is remembered of permissions to publish, per connection.
-_MAX_DECISIONS: Final = 1024
 
 
 class Session:
     """The sink of one connection's reader."""
 
     __slots__ = (
-        "_allowed",
         "_core",
         "_entrance",
-        "_generation",
         "_info_sent",
         "_router",
         "awaits_connect",
@@ -58,8 +54,6 @@ class Session:
         self.awaits_connect = entrance.required
         self.connected = False
         self._info_sent = False
-        self._allowed: dict[str, bool] = {}
-        self._generation = -1
 
     @property
     def generation(self) -> int:
@@ -80,7 +74,6 @@ class Session:
             self.reader.forget()
         if client.rtt == 0.0:
             client.rtt = max(self._core.now() - client.started, 1e-6)
-        self._allowed.clear()
         self.reader.paused = True
         self._entrance.decide(self, again=again)
         if self.client.closed is not None:
@@ -166,7 +159,7 @@ class Session:
         if account is None or client.options.verbose or client.options.pedantic:
             return None
         name = unwire(subject)
-        if not account.mappings.static(name) or self._refusal(name, reply) is not None:
+        if not account.mappings.static(name) or self._refusal(name, reply, answering=False) is not None:
             return None
         if reply and client.options.no_responders:
             return None
@@ -178,49 +171,34 @@ class Session:
         if account is None:
             return
         router.received(client, len(body) - 2)
-        name: str | None = unwire(subject)
-        if not account.mappings.empty and name is not None:
-            name = account.mappings.choose(name, router.chance)
-            if name is None:
-                name = unwire(subject)
-                refused = self._refusal(name, reply)
-                if refused is None and client.options.verbose:
-                    router.tell(client, writer.OK)
-                return
-        assert name is not None  # noqa: S101  for the type alone
-        refused = self._refusal(name, reply)
-        if refused is not None and not (
-            refused.startswith("Permissions Violation for Publish to")
-            and client.remembers_replies
-            and router.may_reply(client, name)
-        ):
+        said = unwire(subject)
+        name = said if account.mappings.empty else account.mappings.choose(said, router.chance)
+        refused = self._refusal(said if name is None else name, reply, answering=True)
+        if refused is not None:
             log.error("%r - %s", client, refused)
             router.tell(client, writer.error(refused))
             return
         if client.options.verbose:
             router.tell(client, writer.OK)
+        if name is None:
+            return  # the share of a mapping that goes nowhere
         answer = unwire(reply) if reply else ""
-        if not router.send(account, client, name, answer, header, body) and answer:
-            if client.options.no_responders and client.closed is None:
-                router.no_responders(client, name, answer)
+        delivered = router.send(account, client, name, answer, header, body)
+        if answer and not delivered and client.options.no_responders and client.closed is None:
+            router.no_responders(client, name, answer)
 
-    def _refusal(self, subject: str, reply: bytes) -> str | None:
-        """Why this may not be published; None if it may."""
+    def _refusal(self, subject: str, reply: bytes, *, answering: bool) -> str | None:
+        """Why this may not be published; None if it may.
+
+        With `answering`, a remembered reply overrides the permissions, and is used up by it.
+        """
         client = self.client
         if subject[:5] == _GATEWAY:
             return texts.publish_violation(subject)
         permissions = client.permissions
-        if permissions is not None and permissions.restricts_publish:
-            if self._generation != self.generation:
-                self._generation = self.generation
-                self._allowed.clear()
-            allowed = self._allowed.get(subject)
-            if allowed is None:
-                allowed = permissions.can_publish(subject)
-                if len(self._allowed) >= _MAX_DECISIONS:
-                    self._allowed.clear()
-                self._allowed[subject] = allowed
-            if not allowed:
+        if permissions is not None and permissions.restricts_publish and not permissions.can_publish(subject):
+            replies = answering and client.remembers_replies
+            if not (replies and self._router.may_reply(client, subject)):
                 return texts.publish_violation(subject)
         if subject[:5] == _CONSENSUS and not (client.account is not None and client.account.system):
             return texts.publish_violation(subject)

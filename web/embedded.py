@@ -1,4 +1,4 @@
-"""`accredit up`: everything in one process's care, with a nats-server of its own.
+"""`accredit up`: everything in one process, with a broker of its own or a nats-server as its child.
 
 The data folder holds all of it: the store, the master key, creds, and under `nats/` the server's
 configuration, accounts and log. A second start finds what the first one made.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from issuer.authority.desk import Authority
 from issuer.authority.finding import the_account, the_operator
@@ -23,13 +23,13 @@ from issuer.authority.users import GenerateCreds, generate_creds
 from issuer.cli.user_creds import make_folder
 from issuer.cli.workspace import creds_path
 from issuer.errors import Refused
-from issuer.interop.nats_server import binary
 from issuer.interop.server_config import Options, ServerConfig, render
 from issuer.keys.creds import write_private
 from issuer.store import hierarchy
 from issuer.store.hierarchy import Operator
 from issuer.store.unit import Unit
 from web.app import application
+from web.broker_inside import BrokerInside
 from web.ready import Ready, remove
 from web.running import Part, http_part, listen, run_together, stopped_by_signals
 from web.server_process import ServerProcess, stop_orphan
@@ -93,7 +93,7 @@ async def run_embedded(wiring: Wiring, shape: Shape, said: Callable[[Ready], Non
     listener = listen(shape.host, shape.http_port)
     config = home / "nats-server.conf"
     write_private(config, wiring.authority.ask(server_config, (wiring.operator, shape, home)), force=True)
-    server = ServerProcess(shape.nats_server or binary(), config, home)
+    server = engine(shape, config, home)
     stop = asyncio.Event()
     with stopped_by_signals(stop):
         await server.start()
@@ -121,6 +121,26 @@ async def run_embedded(wiring: Wiring, shape: Shape, said: Callable[[Ready], Non
             await server.stop()
 
 
+class Engine(Protocol):
+    """What carries the messages: ours inside, or a real server beside us."""
+
+    url: str
+    monitor: str
+
+    async def start(self) -> None: ...
+
+    async def watch(self, stop: asyncio.Event) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+def engine(shape: Shape, config: Path, home: Path) -> Engine:
+    """The reference broker, or the nats-server that was named."""
+    if shape.nats_server is None:
+        return BrokerInside(config, home)
+    return ServerProcess(shape.nats_server, config, home)
+
+
 def server_config(unit: Unit, question: tuple[Operator, Shape, Path]) -> str:
     """The embedded server's configuration: a full resolver under the data folder."""
     operator, shape, home = question
@@ -141,8 +161,8 @@ def server_config(unit: Unit, question: tuple[Operator, Shape, Path]) -> str:
             monitor_port=-1,
             resolver_dir=str(home / "accounts"),
             allow_delete=True,
-            jetstream_dir=str(home / "jetstream"),
-            pid_file=str(home / "nats-server.pid"),
+            jetstream_dir=str(home / "jetstream") if shape.nats_server else "",
+            pid_file=str(home / "nats-server.pid") if shape.nats_server else "",
         ),
     )
 
@@ -182,7 +202,7 @@ def _has_user(unit: Unit, question: tuple[str, str, str]) -> bool:
     return row is not None and hierarchy.find_user(unit, row.id, user) is not None
 
 
-def _watching(server: ServerProcess) -> Part:
+def _watching(server: Engine) -> Part:
     async def run(stop: asyncio.Event) -> None:
         await server.watch(stop)
 

@@ -26,6 +26,7 @@ NO_HEADERS: Final = -1
 
 _WORDS: Final = (b"CONNECT", b"PUB", b"HPUB", b"SUB", b"UNSUB", b"PING", b"PONG", b"INFO", b"+OK", b"-ERR")
 _LONGEST_WORD: Final = max(map(len, _WORDS))
+_USUAL: Final = {word + end: word for word in _WORDS for end in (b"", b"\r")}
 # After these the server reads on to the end of the line and keeps nothing.
 _BARE: Final = (b"PING", b"PONG", b"+OK")
 # After these anything may follow at once, without a blank.
@@ -96,7 +97,7 @@ class Sink(Protocol):
         """The peer broke the protocol; it gets these words, or none, and the connection ends."""
 
 
-class Stop(Exception):  # noqa: N818  no error: the connection is over
+class Stop(Exception):
     """Nothing more is to be read."""
 
 
@@ -414,6 +415,9 @@ def _copy(route: Route, line: bytes, run: bytes, hits: int) -> None:
 
 def _word(line: bytes) -> bytes | None:
     """The operation a line begins with."""
+    known = _USUAL.get(line.partition(b" ")[0])
+    if known is not None:
+        return known
     start = line[:_LONGEST_WORD].upper()
     for word in _WORDS:
         if start.startswith(word):
