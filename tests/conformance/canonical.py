@@ -1,0 +1,185 @@
+"""What a client saw, in words that two servers must agree on.
+
+Left out is what no client can rely on: ids, nonces, addresses and times; which member of a queue
+group got a message; the order between different subscriptions of one message; and, where chance
+has a part in a mapping, how often.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+from tests.conformance.keys import Keys
+from tests.conformance.wire import Info, Item, Link, Msg, Word
+
+MANY: Final = 32  # so often sent, a message has been at every member of a queue group
+_VOLATILE: Final = {
+    "server_id", "server_name", "version", "git_commit", "go", "host", "port", "client_id", "client_ip",
+    "nonce", "xkey", "api_lvl", "ip",
+}  # fmt: skip
+_REPLACED: Final = (
+    (re.compile(r"_R_\.\w+\.\w+"), "_R_"),
+    (re.compile(r'"(rtt|id|start|stop|svc_lat)":("[^"]*"|\d+)'), r'"\1":0'),
+    (re.compile(r'"server":"[^"]*"'), '"server":""'),
+)
+_REMOVED_LIVE: Final = '(sid "'
+
+
+class Section(NamedTuple):
+    """One step of a case and all that followed from it."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+class Counting(NamedTuple):
+    """Whether the counts of a connection are the same each time."""
+
+    messages: bool
+    bytes: bool  # not where a header with a time in it, of more or fewer digits, was sent
+
+
+class Canon:
+    """Puts what came on one host in words."""
+
+    def __init__(self, keys: Keys, *, weighted: bool, counting: Counting) -> None:
+        self._keys = keys
+        self._weighted = weighted
+        self._counting = counting
+
+    def section(
+        self, title: str, came: dict[str, tuple[Link, list[Item]]], more: Iterable[str] = ()
+    ) -> Section:
+        lines = list(more)
+        groups: dict[tuple[str, str], _Group] = {}
+        for client, (link, items) in sorted(came.items()):
+            own: list[Item] = []
+            for item in items:
+                queue = link.sids.get(item.sid, "") if isinstance(item, Msg) else ""
+                if isinstance(item, Msg) and queue:
+                    group = groups.setdefault((link.account, queue), _Group())
+                    group.add(client, self._text(item._replace(sid="")))
+                else:
+                    own.append(item)
+            lines += (f"{client}: {line}" for line in self._client(own))
+        for (account, queue), group in sorted(groups.items()):
+            lines += (f"queue {queue} of {account}: {line}" for line in group.lines(exact=not self._weighted))
+        return Section(title, tuple(lines))
+
+    def _client(self, items: Sequence[Item]) -> Iterator[str]:
+        if self._weighted:
+            yield from sorted({self._text(item) for item in items})
+            return
+        ordered: list[str] = []
+        for kind, run in groupby(_straightened(items), _kind):
+            members = list(run)
+            if kind == "message":
+                # To one subscription messages come in the order they were published in.
+                members.sort(key=lambda item: item.sid if isinstance(item, Msg) else "")
+            texts = [self._text(item) for item in members]
+            ordered += sorted(texts) if kind == "removed" else texts
+        for text, run_of in groupby(ordered):
+            count = len(list(run_of))
+            yield text if count == 1 else f"{text}  × {count}"
+
+    def _text(self, item: Item) -> str:
+        if isinstance(item, Info):
+            shown = {name: value for name, value in sorted(item.members.items()) if name not in _VOLATILE}
+            return self.words(f"INFO {json.dumps(shown)}")
+        if isinstance(item, Word):
+            return self.words(item.text)
+        words = [f"MSG {item.subject} to {item.sid}" if item.sid else f"MSG {item.subject}"]
+        if item.reply:
+            words.append(f"reply {item.reply}")
+        if item.headers is not None:
+            words.append(f"headers {item.headers!r}")
+        return self.words(f"{' '.join(words)} {item.payload!r}")
+
+    def words(self, text: str) -> str:
+        """Without what differs from play to play."""
+        text = self._keys.labelled(text)
+        for pattern, instead in _REPLACED:
+            text = pattern.sub(instead, text)
+        return text
+
+    def event(self, kind: str, event: dict[str, Any]) -> str:
+        client = event["client"]
+        shown: dict[str, Any] = {
+            name: client.get(name)
+            for name in (
+                "acc",
+                "user",
+                "name",
+                "lang",
+                "ver",
+                "issuer_key",
+                "name_tag",
+                "tags",
+                "kind",
+                "client_type",
+            )
+        }
+        shown["jwt"] = bool(client.get("jwt"))
+        shown["type"] = event["type"].rpartition(".")[2]
+        if kind != "CONNECT":
+            shown["reason"] = event.get("reason")
+            for direction in ("sent", "received") if self._counting.messages else ():
+                counts = event.get(direction) or {}
+                shown[direction] = counts.get("msgs", 0)
+                if self._counting.bytes:
+                    shown[direction] = f"{shown[direction]}/{counts.get('bytes', 0)}"
+        told = " ".join(f"{name}={value}" for name, value in shown.items() if value)
+        return self.words(f"{kind} {told}")
+
+    def reply(self, text: str) -> str:
+        """A resolver's answer."""
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            return self.words(f"answer {text!r}")
+        said = answer.get("data") or answer.get("error") or {}
+        return self.words(f"answer {json.dumps(said, sort_keys=True)}")
+
+
+def _kind(item: Item) -> str:
+    if isinstance(item, Msg):
+        return "message"
+    if isinstance(item, Word) and _REMOVED_LIVE in item.text:
+        return "removed"
+    return "word"
+
+
+def _straightened(items: Sequence[Item]) -> list[Item]:
+    """Told at once that it has too many subscriptions, a client hears so before or after the INFO."""
+    found = list(items)
+    for place, item in enumerate(found[:-1]):
+        if (
+            isinstance(item, Word)
+            and "maximum subscriptions" in item.text
+            and isinstance(found[place + 1], Info)
+        ):
+            found[place : place + 2] = [found[place + 1], item]
+    return found
+
+
+class _Group:
+    """What the members of a queue group got in one step, together."""
+
+    def __init__(self) -> None:
+        self.messages: Counter[str] = Counter()
+        self.members: Counter[str] = Counter()
+
+    def add(self, client: str, message: str) -> None:
+        self.messages[message] += 1
+        self.members[client] += 1
+
+    def lines(self, *, exact: bool) -> Iterator[str]:
+        for message, count in sorted(self.messages.items()):
+            yield f"{message}  × {count}" if exact else message
+        if self.messages.total() >= MANY:
+            yield f"reached {' '.join(sorted(self.members))}"
