@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from issuer.claims.account import AccountClaims
-from issuer.claims.fields import UNLIMITED
+from issuer.claims.fields import UNLIMITED as NO_LIMIT
 from issuer.claims.user import UserClaims, UserTemplate
 from issuer.tokens.chain import role_of_signer
 
@@ -25,8 +25,11 @@ class HasLimits(Protocol):
 class Limits(msgspec.Struct, frozen=True):
     """Subscriptions and the size of a message; -1 is no limit, 0 is none."""
 
-    subscriptions: int = UNLIMITED
-    payload: int = UNLIMITED
+    subscriptions: int = NO_LIMIT
+    payload: int = NO_LIMIT
+
+
+UNLIMITED: Final = Limits()
 
 
 def limits_of(
@@ -36,13 +39,16 @@ def limits_of(
 
     For a connection that a callout placed that is what it came with, not what the callout gave.
     """
-    subs = payload = UNLIMITED
+    subs = payload = NO_LIMIT
     if user is not None:
         subs, payload = user.nats.subs, user.nats.payload
         if user.nats.issuer_account not in {"", user.iss}:
             scope = role_of_signer(account, user.iss, strict=strict)
             if scope is not None:
-                subs, payload = template_limit(scope.template, "subs"), template_limit(scope.template, "payload")
+                subs, payload = (
+                    template_limit(scope.template, "subs"),
+                    template_limit(scope.template, "payload"),
+                )
     limits = account.nats.limits
     return Limits(
         least(subs, limits.subs, server.subscriptions), least(payload, limits.payload, server.payload)
@@ -52,19 +58,19 @@ def limits_of(
 def template_limit(template: UserTemplate, name: str) -> int:
     """A limit of a role; unlike a user's an absent one is unlimited."""
     value: int | UnsetType = getattr(template, name)
-    return UNLIMITED if value is UNSET else value
+    return NO_LIMIT if value is UNSET else value
 
 
 def least(*limits: int) -> int:
     """The smallest of those that limit anything. Below -1 nothing is left, as with 0."""
-    found = UNLIMITED
+    found = NO_LIMIT
     for limit in limits:
-        if limit != UNLIMITED:
+        if limit != NO_LIMIT:
             limit = max(0, min(limit, _LARGEST))
-            found = limit if found == UNLIMITED else min(found, limit)
+            found = limit if found == NO_LIMIT else min(found, limit)
     return found
 
 
 def full(count: int, limit: int) -> bool:
     """Whether a limit is reached; at the limit is already full."""
-    return limit != UNLIMITED and count >= limit
+    return limit != NO_LIMIT and count >= limit

@@ -1,4 +1,4 @@
-"""Compiled permissions: what one connection may publish, subscribe and be sent (enforcement spec §3.1-3.4)."""
+"""What one connection may publish, subscribe and be sent, ready to be asked (enforcement spec §3.1-3.4)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ DEFAULT_RESPONSES: Final = 1
 DEFAULT_RESPONSE_TTL_NS: Final = 120_000_000_000
 USER_TOKEN: Final = "user token"  # noqa: S105  the name of a source
 _BLANK: Final = frozenset(" \t\n\r\f")
-# Bound on the decisions one set of permissions remembers.
-_MAX_REMEMBERED: Final = 4096
 
 
 class Spoken(Protocol):
@@ -41,11 +39,9 @@ class ResponseRule(msgspec.Struct, frozen=True):
 
 
 class Permissions:
-    """What claims say about subjects, ready to be asked. Values: equal claims give one and the same object."""
+    """What claims say about subjects. Values: equal claims give one and the same object."""
 
     __slots__ = (
-        "_deliver",
-        "_publish",
         "_publish_allow",
         "_publish_deny",
         "_subscribe_allow",
@@ -83,8 +79,6 @@ class Permissions:
         self._publish_deny: Patterns | None = None
         self._subscribe_allow: Patterns | None = None
         self._subscribe_deny: Patterns | None = None
-        self._publish: dict[str, bool] = {}
-        self._deliver: dict[tuple[str, str], bool] = {}
 
     def __repr__(self) -> str:
         return f"Permissions({self.source}, pub={self.pub}, sub={self.sub}, response={self.response})"
@@ -101,9 +95,7 @@ class Permissions:
         more = tuple(Subject(subject) for subject in subjects if subject not in self.pub.deny)
         rule = None if self.response is None else (self.response.max, self.response.ttl_ns)
         deny = (*self.pub.deny, *more)
-        return _compiled(
-            self.pub.allow, deny, self.sub.allow, self.sub.deny, rule, self.source, self.field
-        )
+        return _compiled(self.pub.allow, deny, self.sub.allow, self.sub.deny, rule, self.source, self.field)
 
     def plain(self) -> fields.Permissions:
         """As claims would say them, defaults filled in."""
@@ -119,16 +111,10 @@ class Permissions:
 
     def can_publish(self, subject: str) -> bool:
         """Whether the lists let it through; a remembered reply may override a no (spec §3.2, §3.4)."""
-        known = self._publish.get(subject)
-        if known is None:
-            known = self.publish_allowed(subject) and not self.publish_denied(subject)
-            if len(self._publish) >= _MAX_REMEMBERED:
-                self._publish.clear()
-            self._publish[subject] = known
-        return known
+        return self.publish_allowed(subject) and not self.publish_denied(subject)
 
     def publish_allowed(self, subject: str) -> bool:
-        """The allow list's answer. An empty one allows everything, or nothing beside a response permission."""
+        """The allow list's answer. An empty one allows everything; beside a response permission, nothing."""
         if not self.pub.allow:
             return self.response is None
         if self._publish_allow is None:
@@ -176,14 +162,7 @@ class Permissions:
 
     def may_deliver(self, subject: str, queue: str = "") -> bool:
         """Whether a message may go to a subscription that `filters`; the allow list is not asked again."""
-        key = (subject, queue)
-        known = self._deliver.get(key)
-        if known is None:
-            known = not self.subscribe_denied(subject, queue)
-            if len(self._deliver) >= _MAX_REMEMBERED:
-                self._deliver.clear()
-            self._deliver[key] = known
-        return known
+        return not self.subscribe_denied(subject, queue)
 
     def _denials(self) -> Patterns:
         if self._subscribe_deny is None:
@@ -201,7 +180,7 @@ def _compiled(
     source: str,
     field: str,
 ) -> Permissions:
-    # Thousands of connections say the same: they share one object, its trees and its decisions.
+    # Thousands of connections say the same: they share one object and its trees.
     return Permissions(
         fields.Permission(allow=pub_allow, deny=pub_deny),
         fields.Permission(allow=sub_allow, deny=sub_deny),
@@ -248,7 +227,11 @@ def _publish_entries(entries: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 def _publish_denials(entries: Iterable[str]) -> Iterable[tuple[str, str]]:
     # An entry with a queue, which means nothing here, still denies its subject.
-    return ((pattern, PLAIN) for pattern, _ in _subscribe_entries(entries))
+    for entry in entries:
+        if server_subject(entry):
+            yield entry, PLAIN
+        else:
+            yield from ((pattern, PLAIN) for pattern, _ in _subscribe_entries((entry,)))
 
 
 def _subscribe_entries(entries: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -179,7 +179,7 @@ def _user_steps(account: AccountClaims, user: Verified[UserClaims], *, strict: b
         yield _step(Gate.ISSUER, known, held, "user is not signed by a key of the account")
     if role_of_signer(account, claims.iss, strict=strict) is not None:
         yield _step(
-            Gate.ROLE, _leaves_all_to_role(user), "user leaves everything to its role", SCOPED_USER_WORDS
+            Gate.ROLE, leaves_all_to_role(user), "user leaves everything to its role", SCOPED_USER_WORDS
         )
 
 
@@ -201,7 +201,7 @@ def _activation_steps(
     yield _step(Gate.GRANTER, activation.iss in exporter.signing_keys(), held, refused)
 
 
-def _leaves_all_to_role(user: Verified[UserClaims]) -> bool:
+def leaves_all_to_role(user: Verified[UserClaims]) -> bool:
     """Whether the token leaves out, or nulls, everything a role decides (enforcement spec §2.2)."""
     if not user.claims.nats.unrestricted_by_itself():
         return False

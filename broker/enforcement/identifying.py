@@ -1,0 +1,125 @@
+"""Steps 1 to 7 of an admission: whose token it is, and of which account (enforcement spec §2)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from broker.enforcement.case import CLIENT, CONFIGURATION, Asks, Case
+from broker.enforcement.permissions import USER_TOKEN
+from broker.enforcement.signatures import signed, urlsafe_bytes
+from broker.enforcement.verdict import Gate, Step
+from issuer.claims.user import UserClaims
+from issuer.errors import PeerError
+from issuer.findings import Level, validate
+from issuer.keys.nkeys import verify
+from issuer.tokens.envelope import Verified
+
+_SENTINEL_STANDS_IN: Final = Step(Gate.TOKEN, True, "default_sentinel", None, CONFIGURATION)
+
+
+def _proxy(case: Case) -> Step | None:
+    signature, keys = case.attempt.proxy_signature, case.trust.proxies
+    if not signature or not keys:
+        return None
+    raw = urlsafe_bytes(signature)
+    nonce = signed(case.attempt.nonce)
+    case.proxied = raw is not None and any(verify(key, nonce, raw) for key in keys)
+    words = "" if case.proxied else "proxy is not trusted"
+    return Step(Gate.PROXY, case.proxied, "the proxy's signature", None, CONFIGURATION, words)
+
+
+def _password_token(case: Case) -> Step | None:
+    attempt = case.attempt
+    if not attempt.by_password:
+        return None
+    case.user = _read(case, attempt.password)
+    if case.user is None:
+        return None
+    return Step(Gate.PASSWORD_TOKEN, True, "the password", "a user token", CLIENT)
+
+
+def _token(case: Case) -> Step:
+    if case.user is None:
+        case.user = _read(case, case.attempt.token)
+    if case.user is None:
+        if not case.trust.default_sentinel:
+            words = "Authentication requires a user JWT"
+            return Step(Gate.TOKEN, False, "the token", None, CLIENT, words)
+        case.sentinel = True
+        return _SENTINEL_STANDS_IN
+    case.claims = case.user.claims
+    case.body = case.claims.nats
+    return Step(Gate.TOKEN, True, "user /sub", case.claims.sub, USER_TOKEN)
+
+
+def _sentinel(case: Case) -> Step | None:
+    if not case.sentinel:
+        return None
+    try:
+        case.user = case.read(case.trust.default_sentinel)
+    except PeerError as error:
+        words = "User JWT not valid"
+        return Step(Gate.SENTINEL, False, "default_sentinel", error.message, CONFIGURATION, words)
+    case.claims = case.user.claims
+    case.body = case.claims.nats
+    return Step(Gate.SENTINEL, True, "user /sub", case.claims.sub, "default sentinel")
+
+
+def _read(case: Case, text: str) -> Verified[UserClaims] | None:
+    if not text:
+        return None
+    try:
+        return case.read(text)
+    except PeerError:
+        return None
+
+
+def _proxy_required(case: Case) -> Step | None:
+    if not case.body.proxy_required:
+        return None
+    words = "" if case.proxied else "proxy connection required"
+    return Step(Gate.PROXY_REQUIRED, case.proxied, "user /nats/proxy_required", True, USER_TOKEN, words)
+
+
+def _claims(case: Case) -> Step:
+    claims, now = case.claims, int(case.now)
+    if not _needs_validation(claims, now):
+        return Step(Gate.CLAIMS, True, "user /exp", claims.exp, USER_TOKEN)
+    for finding in validate(claims, now=now):
+        if finding.level is not Level.WARNING:
+            field = f"user {finding.pointer}"
+            words = "User JWT no longer valid"
+            return Step(Gate.CLAIMS, False, field, finding.message, USER_TOKEN, words)
+    return Step(Gate.CLAIMS, True, "user /exp", claims.exp, USER_TOKEN)
+
+
+def _needs_validation(claims: UserClaims, now: int) -> bool:
+    """Whether a user says anything that could be unsound: most say nothing of the kind."""
+    body = claims.nats
+    return (
+        0 < claims.exp < now
+        or claims.nbf > now
+        or bool(body.issuer_account or body.src or body.times or body.times_location)
+        or not (body.pub.empty() and body.sub.empty())
+    )
+
+
+def _pinned(case: Case) -> Step | None:
+    pins = case.trust.pinned
+    if not pins:
+        return None
+    account = case.claims.account
+    known = account in pins
+    words = "" if known else f"Account {account} not listed as operator pinned account"
+    return Step(Gate.PINNED, known, "resolver_pinned_accounts", account, CONFIGURATION, words)
+
+
+IDENTIFYING: Final[tuple[Asks, ...]] = (
+    _proxy,
+    _password_token,
+    _token,
+    _sentinel,
+    _proxy_required,
+    _claims,
+    _pinned,
+)
