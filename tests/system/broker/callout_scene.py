@@ -1,0 +1,460 @@
+"""Accounts with an auth callout on a server, a service that answers as it is told, and clients at the door."""
+
+from __future__ import annotations
+
+import base64
+import json
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, Self
+
+from msgspec.structs import replace
+
+from issuer.claims.account import AccountClaims, ExternalAuthorization, Scope, new_account
+from issuer.claims.exchange import (
+    AuthorizationRequestClaims,
+    AuthorizationResponseBody,
+    AuthorizationResponseClaims,
+)
+from issuer.claims.fields import Permission
+from issuer.claims.operator import new_operator
+from issuer.claims.user import UserClaims, UserTemplate, new_scoped_user, new_user
+from issuer.interop.server_config import ServerConfig, render
+from issuer.keys.nkeys import PublicKey, Role, Seed
+from issuer.keys.xkeys import open_sealed, seal
+from issuer.subjects import Subject
+from issuer.tokens.envelope import Token, TokenError, decode, encode
+from issuer.tokens.signer import SeedSigner
+
+HOST: Final = "127.0.0.1"
+SUBJECT: Final = "$SYS.REQ.USER.AUTH"
+ACCOUNT_EVENT: Final = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
+SERVER_EVENT: Final = "$SYS.SERVER.*.CLIENT.AUTH.ERR"
+PATIENCE: Final = 5.0
+TIMEOUT: Final = 1
+"""Seconds the server waits for an answer, in these tests."""
+
+
+class Running(Protocol):
+    """A server under test."""
+
+    @property
+    def port(self) -> int: ...
+
+    def log_text(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    subject: str
+    reply: str
+    headers: bytes
+    payload: bytes
+
+
+class Wire:
+    """One raw connection."""
+
+    def __init__(self, port: int, **options: Any) -> None:
+        self._socket = socket.create_connection((HOST, port), timeout=PATIENCE)
+        self._buffer = b""
+        self._writing = threading.Lock()
+        self.info: dict[str, Any] = json.loads(self._line().removeprefix(b"INFO "))
+        signer: Seed | None = options.pop("seed", None)
+        if signer is not None:
+            signature = signer.sign(self.info["nonce"].encode())
+            options["sig"] = base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
+        self._options = {"verbose": False, "protocol": 1, "headers": True, "lang": "test", **options}
+
+    def connect(self) -> None:
+        self.send(f"CONNECT {json.dumps(self._options)}\r\nPING\r\n".encode())
+
+    def send(self, data: bytes) -> None:
+        with self._writing:
+            self._socket.sendall(data)
+
+    def publish(self, subject: str, payload: bytes) -> None:
+        self.send(b"PUB %s %d\r\n%s\r\n" % (subject.encode(), len(payload), payload))
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def patience(self, seconds: float | None) -> None:
+        self._socket.settimeout(seconds)
+
+    def _line(self) -> bytes:
+        while b"\r\n" not in self._buffer:
+            self._receive()
+        line, _, self._buffer = self._buffer.partition(b"\r\n")
+        return line
+
+    def _receive(self) -> None:
+        data = self._socket.recv(65536)
+        if not data:
+            raise EOFError
+        self._buffer += data
+
+    def read(self) -> bytes | Message:
+        """A line that is no message, or a message."""
+        line = self._line()
+        words = line.split(b" ")
+        if words[0] not in {b"MSG", b"HMSG"}:
+            return line
+        size = int(words[-1])
+        header = int(words[-2]) if words[0] == b"HMSG" else 0
+        reply = words[3] if len(words) == (6 if header else 5) else b""
+        while len(self._buffer) < size + 2:
+            self._receive()
+        body, self._buffer = self._buffer[:size], self._buffer[size + 2 :]
+        return Message(words[1].decode(), reply.decode(), body[:header], body[header:])
+
+    def until_pong(self) -> list[str]:
+        """The lines up to PONG or the end, a name for what follows INFO; messages among them."""
+        found: list[str] = []
+        try:
+            while True:
+                got = self.read()
+                if isinstance(got, Message):
+                    found.append(f"{got.subject} {got.payload.decode()}")
+                    continue
+                if got == b"PING":
+                    self.send(b"PONG\r\n")
+                    continue
+                if got == b"PONG":
+                    found.append("PONG")
+                    return found
+                found.append(got.decode())
+        except (EOFError, ConnectionError):
+            return [*found, "closed"]
+
+    def ask(self, *lines: str) -> list[str]:
+        """Send lines, and what came before the answer to a PING after them."""
+        self.send("".join(line + "\r\n" for line in (*lines, "PING")).encode())
+        return [line for line in self.until_pong() if line != "PONG" and not line.startswith("INFO")]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the service was asked."""
+
+    claims: AuthorizationRequestClaims
+    message: Message
+
+    @property
+    def user(self) -> PublicKey:
+        return PublicKey(self.claims.nats.user_nkey)
+
+    @property
+    def server(self) -> str:
+        return self.claims.nats.server_id.id
+
+
+Answer = Callable[[Request], Sequence[bytes]]
+"""What the service says to a request: none, one, or several messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What became of an attempt to come in."""
+
+    lines: tuple[str, ...]
+    """What the client read, without INFO."""
+    account: str
+    """Where it is, by letter; empty if not in."""
+    seconds: float
+    reason: str | None
+    """The reason in the callout account's event; None if there was no event."""
+    server_reason: str = ""
+    server_account: str = ""
+    requests: int = 0
+
+    @property
+    def inside(self) -> bool:
+        return bool(self.account)
+
+
+@dataclass(slots=True)
+class House:
+    """One account's keys: its own, one that signs, one that signs for a role."""
+
+    name: str
+    seed: Seed = field(default_factory=lambda: Seed.generate(Role.ACCOUNT))
+    signing: Seed = field(default_factory=lambda: Seed.generate(Role.ACCOUNT))
+    role: Seed = field(default_factory=lambda: Seed.generate(Role.ACCOUNT))
+
+    @property
+    def public(self) -> PublicKey:
+        return self.seed.public
+
+
+class Scene:
+    """Accounts C (with the callout), A (allowed), B (not), S (the system's); a service in C."""
+
+    def __init__(
+        self, *, xkey: bool = False, allowed: tuple[str, ...] = ("A",), strict: bool = False
+    ) -> None:
+        self._stack = ExitStack()
+        self.operator = Seed.generate(Role.OPERATOR)
+        self.operator_signing = Seed.generate(Role.OPERATOR)
+        self.strict = strict
+        self.houses = {letter: House(letter) for letter in "CABS"}
+        self.curve = Seed.generate(Role.CURVE)
+        self.service = Seed.generate(Role.USER)
+        self.sentinel = Seed.generate(Role.USER)
+        self.xkey = xkey
+        self.claims: dict[str, AccountClaims] = {letter: self._account(letter) for letter in "CABS"}
+        self.callout(allowed=allowed)
+        self.server: Any = None
+        self.answer: Answer = lambda _: ()
+        self.requests: list[Request] = []
+        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._server_events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.sentinel_token = self.user_token(
+            replace(
+                new_user(self.sentinel.public, "sentinel"),
+                nats=replace(
+                    new_user(self.sentinel.public, "").nats,
+                    bearer_token=True,
+                    tags=("door:front",),
+                    pub=Permission(deny=(Subject(">"),)),
+                    sub=Permission(deny=(Subject(">"),)),
+                ),
+            ),
+            by=self.house("C").seed,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def house(self, letter: str) -> House:
+        return self.houses[letter]
+
+    def key(self, letter: str) -> PublicKey:
+        return self.houses[letter].public
+
+    def letter(self, public: str) -> str:
+        return next((letter for letter, house in self.houses.items() if house.public == public), public)
+
+    # --- claims ------------------------------------------------------------------------------------
+
+    def _account(self, letter: str) -> AccountClaims:
+        house = self.houses[letter]
+        base = new_account(house.public, letter)
+        template = UserTemplate(
+            pub=Permission(allow=(Subject("role.>"),)),
+            sub=Permission(allow=(Subject("role.>"),)),
+            subs=1,
+            payload=4,
+        )
+        role = Scope(kind="user_scope", key=house.role.public, role="role", template=template)
+        return replace(base, nats=replace(base.nats, signing_keys=(house.signing.public, role)))
+
+    def callout(self, *, allowed: tuple[str, ...] = (), on: bool = True) -> None:
+        """What account C says of its callout."""
+        keys = tuple("*" if letter == "*" else self.key(letter) for letter in allowed)
+        external = ExternalAuthorization(
+            auth_users=(self.service.public,),
+            allowed_accounts=keys,
+            xkey=self.curve.public if self.xkey else "",
+        )
+        self.change("C", authorization=external if on else ExternalAuthorization())
+
+    def change(self, letter: str, **members: Any) -> None:
+        claims = self.claims[letter]
+        self.claims[letter] = replace(claims, nats=replace(claims.nats, **members))
+
+    def account_token(self, letter: str) -> Token:
+        return encode(self.claims[letter], SeedSigner(self.operator_signing), now=int(time.time())).token
+
+    @staticmethod
+    def user_token(claims: UserClaims, *, by: Seed, now: int = 0) -> Token:
+        return encode(claims, SeedSigner(by), now=now or int(time.time())).token
+
+    def config(self, *, timeout: float = TIMEOUT, extra: str = "") -> str:
+        operator = new_operator(self.operator.public, "O")
+        body = replace(
+            operator.nats,
+            signing_keys=(self.operator_signing.public,),
+            strict_signing_key_usage=self.strict,
+            system_account=self.key("S"),
+        )
+        token = encode(replace(operator, nats=body), SeedSigner(self.operator), now=int(time.time())).token
+        accounts: dict[str, tuple[str, str]] = {
+            self.key(letter): (letter, self.account_token(letter)) for letter in self.claims
+        }
+        text = render(ServerConfig("memory", "O", token, self.key("S"), accounts))
+        return f"{text}\nauthorization {{ timeout: {timeout} }}\n{extra}\n"
+
+    # --- the play ----------------------------------------------------------------------------------
+
+    def play(self, start: Callable[[str], Running], *, timeout: float = TIMEOUT, extra: str = "") -> None:
+        """Start a server, and the service on it."""
+        self.server = start(self.config(timeout=timeout, extra=extra))
+        self.watch()
+        self.serve()
+
+    def wire(self, **options: Any) -> Wire:
+        wire = Wire(self.server.port, **options)
+        self._stack.callback(wire.close)
+        return wire
+
+    def member(self, letter: str, seed: Seed | None = None, **options: Any) -> Wire:
+        """A plain user of an account, connected."""
+        seed = seed or Seed.generate(Role.USER)
+        house = self.house(letter)
+        signer = house.signing if self.strict else house.seed
+        user = new_user(seed.public, "member", account=house.public if self.strict else None)
+        wire = self.wire(jwt=self.user_token(user, by=signer), seed=seed, **options)
+        wire.connect()
+        assert "PONG" in wire.until_pong()
+        return wire
+
+    def serve(self) -> None:
+        wire = self.member("C", self.service)
+        assert not wire.ask(f"SUB {SUBJECT} q 1", f"SUB {ACCOUNT_EVENT} 2")
+        self._read_on(wire, self._at_service)
+
+    def watch(self) -> None:
+        wire = self.member("S")
+        assert not wire.ask(f"SUB {SERVER_EVENT} 1")
+        self._read_on(wire, lambda _, message: self._server_events.put(json.loads(message.payload)))
+
+    def _read_on(self, wire: Wire, handle: Callable[[Wire, Message], None]) -> None:
+        wire.patience(None)
+
+        def run() -> None:
+            try:
+                while True:
+                    got = wire.read()
+                    if isinstance(got, Message):
+                        handle(wire, got)
+                    elif got == b"PING":
+                        wire.send(b"PONG\r\n")
+            except (EOFError, OSError):
+                return
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def _at_service(self, wire: Wire, message: Message) -> None:
+        if message.subject == ACCOUNT_EVENT:
+            self._events.put(json.loads(message.payload))
+            return
+        body = message.payload
+        if body.startswith(b"xkv1"):
+            server = message.headers.decode().split("Nats-Server-Xkey:")[1].split("\r\n")[0].strip()
+            body = open_sealed(body, recipient=self.curve, sender=PublicKey(server))
+        try:
+            request = Request(decode(body.decode(), AuthorizationRequestClaims).claims, message)
+        except TokenError:
+            return  # some member's own words
+        self.requests.append(request)
+        for answer in self.answer(request):
+            wire.publish(message.reply, answer)
+
+    # --- answers -----------------------------------------------------------------------------------
+
+    def user(self, request: Request, letter: str = "A", **members: Any) -> UserClaims:
+        """The user a service would give; `members` of its body, or sub, name, exp of the token."""
+        top = {name: members.pop(name) for name in ("sub", "name", "exp", "nbf") if name in members}
+        claims = new_user(request.user, "")
+        body = replace(claims.nats, **members)
+        return replace(claims, nats=body, **top)
+
+    def role_user(self, request: Request, letter: str = "A", **members: Any) -> UserClaims:
+        claims = new_scoped_user(request.user, "", account=self.key(letter))
+        return replace(claims, nats=replace(claims.nats, **members))
+
+    def response(
+        self,
+        request: Request,
+        user: str = "",
+        *,
+        by: Seed | None = None,
+        sub: str | None = None,
+        aud: str | None = None,
+        exp: int = 0,
+        **members: Any,
+    ) -> bytes:
+        body = AuthorizationResponseBody(jwt=user, **members)
+        claims = AuthorizationResponseClaims(
+            sub=PublicKey(request.user if sub is None else sub),
+            aud=request.server if aud is None else aud,
+            exp=exp,
+            nats=body,
+        )
+        return encode(claims, SeedSigner(by or self.house("C").seed), now=int(time.time())).token.encode()
+
+    def good(self, request: Request) -> bytes:
+        """A user of A, by A's own key; the response by C's."""
+        return self.response(request, self.user_token(self.user(request), by=self.house("A").seed))
+
+    def sealed(self, request: Request, body: bytes) -> bytes:
+        return seal(body, sender=self.curve, recipient=PublicKey(request.claims.nats.server_id.xkey))
+
+    # --- clients -----------------------------------------------------------------------------------
+
+    def attempt(self, answer: Answer | None = None, **options: Any) -> tuple[Wire, Seen]:
+        """Come as the sentinel with `options` in CONNECT; `jwt` and `seed` for another than the sentinel."""
+        if answer is not None:
+            self.answer = answer
+        before = len(self.requests)
+        options.setdefault("jwt", self.sentinel_token)
+        wire = self.wire(**options)
+        begun = time.monotonic()
+        wire.connect()
+        lines = wire.until_pong()
+        seconds = time.monotonic() - begun
+        if lines[-1] == "PONG":
+            info = json.loads(wire._line().removeprefix(b"INFO "))
+            account = self.letter(info["remote_account"])
+        else:
+            account = ""
+        event = self._next(self._events, account)
+        server_event = self._next(self._server_events, account)
+        return wire, Seen(
+            tuple(line for line in lines if not line.startswith("INFO")),
+            account,
+            seconds,
+            self._readable(event.get("reason", "")) if event else None,
+            server_event.get("reason", ""),
+            self.letter(server_event.get("client", {}).get("acc", "")),
+            len(self.requests) - before,
+        )
+
+    def _next(self, events: queue.Queue[dict[str, Any]], account: str) -> dict[str, Any]:
+        try:
+            return events.get(timeout=0.01 if account else 0.3)
+        except queue.Empty:
+            return {}
+
+    def _readable(self, reason: str) -> str:
+        """With letters in place of keys, so that two servers' words can be compared."""
+        for letter, house in self.houses.items():
+            for name, seed in (("", house.seed), (".signing", house.signing), (".role", house.role)):
+                reason = reason.replace(seed.public, f"<{letter}{name}>")
+        if self.requests:
+            reason = reason.replace(self.requests[-1].user, "<user>")
+            reason = reason.replace(self.requests[-1].server, "<server>")
+        return reason
+
+    def push(self, letter: str) -> dict[str, Any]:
+        """Put the account's claims in force on the running server."""
+        system = self.member("S")
+        system.ask("SUB _IN.1 9")
+        token = self.account_token(letter)
+        system.send(
+            f"PUB $SYS.REQ.ACCOUNT.{self.key(letter)}.CLAIMS.UPDATE _IN.1 {len(token)}\r\n{token}\r\n".encode()
+        )
+        while True:
+            got = system.read()
+            if isinstance(got, Message):
+                answer: dict[str, Any] = json.loads(got.payload)
+                return answer
