@@ -26,7 +26,7 @@ from issuer.claims.exchange import ActivationClaims
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
 from issuer.keys.nkeys import PublicKey
-from issuer.tokens.envelope import Verified, plain_claims
+from issuer.tokens.envelope import Verified, plain_claims, written_by_us
 
 SCOPED_USER_WORDS: Final = "scoped users require no permissions or limits set"
 
@@ -205,6 +205,8 @@ def leaves_all_to_role(user: Verified[UserClaims]) -> bool:
     """Whether the token leaves out, or nulls, everything a role decides (enforcement spec §2.2)."""
     if not user.claims.nats.unrestricted_by_itself():
         return False
+    if written_by_us(user):
+        return True
     body: dict[str, Any] = plain_claims(user.token).get("nats") or {}
     sides = (body.get("pub") or {}, body.get("sub") or {})
     lists = [side.get(name) for side in sides for name in ("allow", "deny")]

@@ -198,6 +198,12 @@ def plain_claims(token: Token) -> dict[str, Any]:
     return strict_object(_decode64(token.split(".")[1].encode(), "payload"))
 
 
+def written_by_us(verified: Verified[Any]) -> bool:
+    """Whether the token says what its claims say in the very bytes we would write, nothing empty in them."""
+    payload = _decode64(verified.token.split(".")[1].encode(), "payload")
+    return to_json(verified.claims) == payload
+
+
 def token_hash(token: str) -> str:
     """SHA-256 of the text, in hex: what identifies one version of a token; `jti` does not (§2.3)."""
     return hashlib.sha256(token.encode()).hexdigest()
@@ -367,4 +373,5 @@ __all__ = [
     "encode",
     "plain_claims",
     "token_hash",
+    "written_by_us",
 ]
