@@ -21,12 +21,13 @@ from broker.enforcement.limits import Limits
 from broker.identity import Identity
 from broker.links import Links
 from broker.memory import TokenMemory
-from broker.protocol import texts, writer
+from broker.protocol import writer
 from broker.protocol.texts import Closed
 from broker.routing import Handler, Router
 from broker.trie import Subscription
 from broker.wheel import Wheel
 from issuer.claims.account import AccountClaims
+from issuer.claims.user import UserClaims
 from issuer.errors import AccreditError, NotFound
 from issuer.keys.nkeys import PublicKey
 
@@ -175,16 +176,26 @@ class Core:
         before = account.claims
         account.claims = claims
         account.token = token
-        account.strict = claims.iss in self.trust.strict_signers
+        account.strict = self.is_strict(claims)
         account.expired = False
         account.updated = self.now()
         self.links.rebind(account)
         self._arm_expiry(account)
         effects = live.account_changed(
-            before, claims, list(account.clients.values()), now=self.now(), server_limits=self.server_limits()
+            before,
+            claims,
+            list(account.clients.values()),
+            now=self.now(),
+            server_limits=self.server_limits(),
+            strict=self.is_strict,
+            shown=_shown,
         )
         self.carry_out(effects)
         return account
+
+    def is_strict(self, claims: AccountClaims) -> bool:
+        """Whether the operator of this account forbids identity keys."""
+        return self.trust is not None and claims.iss in self.trust.strict_signers
 
     def expire_account(self, account: Account) -> None:
         """Its token's time is over, or it was deleted: every connection goes."""
@@ -213,9 +224,7 @@ class Core:
     def facts(self, account: Account) -> AccountFacts | None:
         if account.claims is None:
             return None
-        return AccountFacts(
-            claims=account.claims, expired=account.expired, connections=len(account.clients)
-        )
+        return AccountFacts(claims=account.claims, expired=account.expired, connections=len(account.clients))
 
     # --- connections -------------------------------------------------------------------------------
 
@@ -313,6 +322,9 @@ class Core:
         if subscription.closed:
             return
         subscription.closed = True
+        if subscription.imported is not None:
+            subscription = client.subscriptions.get(subscription.sid, subscription)
+            subscription.closed = True
         if client is not None:
             client.subscriptions.pop(subscription.sid, None)
             if client.account is not None:
@@ -339,7 +351,7 @@ class Core:
             elif isinstance(effect, live.Rebind):
                 self._rebind(client, effect)
 
-    def _rebind(self, client: Client, effect: live.Rebind) -> None:
+    def _rebind(self, client: Client, effect: live.Rebind[Client]) -> None:
         client.limits = effect.limits
         if effect.permissions is not None:
             client.permissions = effect.permissions
@@ -353,9 +365,7 @@ class Core:
 
     # --- for services of the broker itself ---------------------------------------------------------
 
-    def subscribe(
-        self, account: Account, subject: str, handler: Handler, *, queue: str = ""
-    ) -> Subscription:
+    def subscribe(self, account: Account, subject: str, handler: Handler, *, queue: str = "") -> Subscription:
         """An inner subscription: `handler` is called with each message."""
         subscription = Subscription(subject, queue, handler=handler)
         account.trie.insert(subscription)
@@ -395,4 +405,9 @@ class Core:
         return [client for client in self.clients.values() if client.kind in kinds]
 
 
-__all__ = ["GLOBAL", "ClosedClient", "Core", "Observer", "Resolver", "Timer", "texts"]
+def _shown(client: Client) -> UserClaims | None:
+    """The token a connection came with; a callout's user came with another."""
+    return client.user if client.callout is None else client.callout.sentinel
+
+
+__all__ = ["GLOBAL", "ClosedClient", "Core", "Observer", "Resolver", "Timer"]

@@ -15,8 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 from broker.account import Account
 from broker.client import Client, Kind
 from broker.configuration.model import ConfiguredUser
-from broker.enforcement.admission import Admission, Attempt, Identified, admit, identify
+from broker.enforcement.admission import (
+    Admission,
+    Attempt,
+    Identified,
+    admit,
+    identify,
+    signature_holds,
+)
 from broker.enforcement.permissions import Permissions
+from broker.enforcement.verdict import Gate
 from broker.protocol import texts, writer
 from broker.protocol.texts import Closed
 from issuer.keys.nkeys import PublicKey
@@ -48,9 +56,7 @@ class Entrance:
     def required(self) -> bool:
         """Whether a client must say who it is before anything else."""
         options = self._core.options
-        return self._core.trust is not None or bool(
-            options.users or options.username or options.token
-        )
+        return self._core.trust is not None or bool(options.users or options.username or options.token)
 
     @property
     def gives_nonce(self) -> bool:
@@ -137,12 +143,10 @@ class Entrance:
             self._by_configuration(session, again=again)
             return
         attempt = self.attempt(client)
-        identified = identify(
-            attempt, self._core.trust, now=self._core.now(), read=self._core.tokens.read
-        )
+        identified = identify(attempt, self._core.trust, now=self._core.now(), read=self._core.tokens.read)
         refusal = identified.refusal
         if refusal is not None:
-            if refusal.gate.name == "PINNED":
+            if refusal.gate is Gate.PINNED:
                 self._core.pinned_account_fails += 1
             self._core.refuse(client, identified.closed, texts.AUTHORIZATION_VIOLATION, refusal.words)
             return
@@ -197,14 +201,14 @@ class Entrance:
         if core.trust is None:
             return
         facts = core.facts(account) if account is not None else None
-        if facts is not None and client.account is account:
+        if account is not None and facts is not None and client.account is account:
             # A second CONNECT: its own place does not count against it.
             facts = core.facts_without(account, client)
         admission = admit(
             identified, attempt, core.trust, facts, now=core.now(), server_limits=core.server_limits()
         )
         if account is None or not admission.verdict.allowed:
-            self._turn_away(session, attempt, account, admission, again=again)
+            self._turn_away(client, account, admission)
             return
         if admission.delegated:
             self._delegate(session, attempt, account, admission, again=again)
@@ -214,27 +218,12 @@ class Entrance:
         client.name_tag = account.claims.name if account.claims is not None else ""
         self.finish(session, again=again)
 
-    def _turn_away(
-        self,
-        session: Session,
-        attempt: Attempt,
-        account: Account | None,
-        admission: Admission,
-        *,
-        again: bool,
-    ) -> None:
+    def _turn_away(self, client: Client, account: Account | None, admission: Admission) -> None:
+        if account is not None and self._delegation.turned_away(client, account, admission):
+            return
         refusal = admission.verdict.refusal
         reason = refusal.words if refusal is not None else "refused"
-        if account is not None and self._delegation.waits_in_vain(account, admission):
-            # The server asks where nobody can answer; the client hears of it when time is up.
-            wait = self._core.options.auth_timeout
-            self._core.later(wait, lambda: self._refuse(session.client, admission, reason))
-            return
-        self._refuse(session.client, admission, reason)
-
-    def _refuse(self, client: Client, admission: Admission, reason: str) -> None:
-        if client.closed is None:
-            self._core.refuse(client, admission.closed, admission.text, reason)
+        self._core.refuse(client, admission.closed, admission.text, reason)
 
     def _delegate(
         self, session: Session, attempt: Attempt, account: Account, admission: Admission, *, again: bool
@@ -344,8 +333,6 @@ def _type_fits(user: ConfiguredUser, client: Client) -> bool:
 
 
 def _signed(user: ConfiguredUser, client: Client) -> bool:
-    from broker.enforcement.admission import signature_holds
-
     return signature_holds(PublicKey(user.nkey), client.nonce, client.options.sig)
 
 

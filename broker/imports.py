@@ -32,7 +32,8 @@ _SWEEP_AT: Final = 1024
 class Facts(Protocol):
     """What links need of the broker around them."""
 
-    router: Router
+    @property
+    def router(self) -> Router: ...
 
     def account(self, public: PublicKey) -> Account | None: ...
 
@@ -80,6 +81,10 @@ class Responses:
         subject = self._prefix + self._facts.token(6)
         self._waiting[subject] = response
         return subject
+
+    def clear(self) -> None:
+        """Nobody waits any more: whatever changes an exporter ends what it was asked before."""
+        self._waiting.clear()
 
     def forget(self, subject: str) -> None:
         self._waiting.pop(subject, None)
@@ -144,7 +149,7 @@ class ServiceLink:
             return False
         mapped = exporter.mappings.choose(subject, self._facts.router.chance)
         if mapped is None:
-            return False
+            mapped = ""
         reply = ""
         responses = None
         if message.reply:
@@ -176,7 +181,8 @@ class ServiceLink:
         shared = before[-1].service.share if before else self.service.share
         info = header_value(message.headers, INFO_HEADER) if before else None
         if info is not None:
-            members = {**msgspec.json.decode(info), "svc": self._importer.public}
+            said = msgspec.json.decode(info)
+            members = {"acc": said.pop("acc", ""), "svc": self._importer.public, **said}
         else:
             members = self._facts.request_info(message.client, self._importer, shared=shared)
         return with_header(message.headers, INFO_HEADER, msgspec.json.encode(members))
@@ -220,6 +226,8 @@ def stand_ins(
             handler=subscription.handler,
         )
         twin.filtered = subscription.filtered
+        # A count set when it was made holds for it too, one set later does not: as on the server.
+        twin.maximum, twin.delivered = subscription.maximum, subscription.delivered
         twin.imported = Look(stream, exporter)
         made.append((exporter, twin))
     return tuple(made)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import string
 from typing import TYPE_CHECKING, Any, Final
 
-from broker import sharing
 from broker.account import Account
 from broker.imports import ServiceLink, names_of_exporters, stand_ins
+from broker.sharing import Shared, resolve
 from broker.transforms import Mappings
 from broker.trie import Subscription
 from issuer.claims.account import AccountClaims
@@ -73,6 +73,8 @@ class Links:
         """Put an account's mappings and imports in force, and look again at who imports from it."""
         if account.claims is not None:
             account.mappings = Mappings.of(account.claims.nats.mappings)
+        if account.responses is not None:
+            account.responses.clear()
         self.resolve(account)
         for public in list(account.importers):
             importer = self._core.accounts.get(public)
@@ -90,10 +92,10 @@ class Links:
             return
         for exporter in names_of_exporters(claims):
             self._enlist(exporter, account)
-        shared = sharing.resolve(
+        shared = resolve(
             claims,
             self._claims_of,
-            strict=self._is_strict,
+            strict=self._core.is_strict,
             now=int(self._core.now()),
             in_force=self._in_force,
         )
@@ -105,7 +107,7 @@ class Links:
                 self.shadow(account, subscription)
         self._arm(account, shared.next_expiry)
 
-    def _place_services(self, account: Account, shared: sharing.Shared) -> None:
+    def _place_services(self, account: Account, shared: Shared) -> None:
         for service in shared.services:
             link = ServiceLink(account, service, self)
             subscription = Subscription(service.local, handler=link.pass_on)
@@ -130,13 +132,9 @@ class Links:
         account = self._core.accounts.get(public)
         return None if account is None or account.expired else account.claims
 
-    def _in_force(self, public: PublicKey) -> sharing.Shared | None:
+    def _in_force(self, public: PublicKey) -> Shared | None:
         account = self._core.accounts.get(public)
         return None if account is None else account.shared
-
-    def _is_strict(self, claims: AccountClaims) -> bool:
-        trust = self._core.trust
-        return trust is not None and claims.iss in trust.strict_signers
 
     def _arm(self, account: Account, due: int | None) -> None:
         if account.sharing_expiry is not None:

@@ -249,11 +249,16 @@ class Router:
         body: bytes,
         chain: tuple[Any, ...],
     ) -> bool:
-        client: Client = subscription.client
+        client: Client | None = subscription.client
         handler: Handler | None = subscription.handler
-        if subscription.closed or (
-            client is not None and client is sender and not client.options.echo
-        ):
+        cut = max(header, 0)
+        if client is None:
+            # One of our own: not counted, not filtered.
+            if subscription.closed or handler is None:
+                return False
+            message = Message(subject, reply, body[:cut], body[cut:-2], account, sender, chain)
+            return handler(message) is not False
+        if subscription.closed or (client is sender and not client.options.echo):
             return False
         imported = subscription.imported
         seen = subject if imported is None else imported.local_subject(subject)
@@ -262,11 +267,7 @@ class Router:
         subscription.delivered += 1
         over = subscription.maximum and subscription.delivered >= subscription.maximum
         if handler is not None:
-            cut = max(header, 0)
-            message = Message(seen, reply, body[:cut], body[cut:-2], account, sender, chain)
-            got = handler(message) is not False
-            if client is None:
-                return got
+            handler(Message(seen, reply, body[:cut], body[cut:-2], account, sender, chain))
             size = len(body) - cut - _CRLF
         else:
             if header >= 0 and not client.options.headers:
@@ -274,9 +275,7 @@ class Router:
                 header = NO_HEADERS
             size = len(body) - _CRLF
             client.put(
-                writer.first_line(
-                    writer.wire(seen), subscription.wire_sid, writer.wire(reply), header, size
-                )
+                writer.first_line(writer.wire(seen), subscription.wire_sid, writer.wire(reply), header, size)
                 + body
             )
             if not client.dirty:

@@ -1,7 +1,7 @@
 """The broker as a running thing: listeners, timers, signals, files that say where it is.
 
-    async with Broker(options) as broker:
-        ... nats.connect(broker.url)
+async with Broker(options) as broker:
+    ... nats.connect(broker.url)
 """
 
 from __future__ import annotations

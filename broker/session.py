@@ -95,9 +95,7 @@ class Session:
             self._core.close(client, Closed.BAD_PROTOCOL_VERSION, texts.INVALID_CLIENT_PROTOCOL)
             return
         if options.no_responders and not options.headers:
-            self._core.close(
-                client, Closed.NO_RESPONDERS_NEEDS_HEADERS, texts.NO_RESPONDERS_NEEDS_HEADERS
-            )
+            self._core.close(client, Closed.NO_RESPONDERS_NEEDS_HEADERS, texts.NO_RESPONDERS_NEEDS_HEADERS)
             return
         if options.verbose:
             self._router.tell(client, writer.OK)
@@ -173,15 +171,15 @@ class Session:
         router.received(client, len(body) - 2)
         said = unwire(subject)
         name = said if account.mappings.empty else account.mappings.choose(said, router.chance)
-        refused = self._refusal(said if name is None else name, reply, answering=True)
+        if name is None:
+            name = ""  # the share of a mapping that goes nowhere is published there
+        refused = self._refusal(name, reply, answering=True)
         if refused is not None:
             log.error("%r - %s", client, refused)
             router.tell(client, writer.error(refused))
             return
         if client.options.verbose:
             router.tell(client, writer.OK)
-        if name is None:
-            return  # the share of a mapping that goes nowhere
         answer = unwire(reply) if reply else ""
         delivered = router.send(account, client, name, answer, header, body)
         if answer and not delivered and client.options.no_responders and client.closed is None:
@@ -285,9 +283,7 @@ class Session:
         raise Stop
 
     def fault(self, text: str | None) -> None:
-        closed = (
-            Closed.MAX_CONTROL_LINE if text == texts.CONTROL_LINE_EXCEEDED else Closed.PROTOCOL_VIOLATION
-        )
+        closed = Closed.MAX_CONTROL_LINE if text == texts.CONTROL_LINE_EXCEEDED else Closed.PROTOCOL_VIOLATION
         self._core.close(self.client, closed, text)
         raise Stop
 
@@ -295,4 +291,3 @@ class Session:
 def _literal(subject: str) -> bool:
     tokens = subject.split(".")
     return not ({"", "*", ">"} & set(tokens))
-
