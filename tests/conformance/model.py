@@ -152,7 +152,7 @@ class Close(Plain, tag="close"):
 
 
 class Wait(Plain, tag="wait"):
-    """Until this long after the beginning of the case."""
+    """Until this long after the beginning of the case, which then is the beginning of a second."""
 
     seconds: float
 

@@ -29,6 +29,7 @@ AT_ONCE: Final = 12
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 _BEGIN: Final = 0.05  # into the second: what happens at once happens before its end
 _SHRINKS: Final = 400
+_SHRINK_SECONDS: Final = 45
 _ROUND: Final = 250
 
 
@@ -231,6 +232,7 @@ def smaller(arena: Arena, among: Round, wanted: Difference, good: Iterable[bytes
     known = set(good)
     best = wanted
     tries = itertools.count()
+    deadline = time.monotonic() + _SHRINK_SECONDS
 
     @hypothesis.seed(among.seed)
     @hypothesis.settings(_SETTINGS, max_examples=_ROUND, phases=[Phase.generate, Phase.shrink])
@@ -240,7 +242,7 @@ def smaller(arena: Arena, among: Round, wanted: Difference, good: Iterable[bytes
         key = case.key()
         if key in known:
             return
-        found = arena.compare(case) if next(tries) < _SHRINKS else None
+        found = arena.compare(case) if next(tries) < _SHRINKS and time.monotonic() < deadline else None
         if found is None or found.shape != wanted.shape:
             known.add(key)
             return
