@@ -1,0 +1,651 @@
+"""A callout asked and answered, with the core on a clock of its own (enforcement spec §6)."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from broker.account import Account
+from broker.client import Client, Kind, TlsFacts
+from broker.configuration.options import Options
+from broker.core import Core
+from broker.delegation import Declined, Delegation, Placed, failure_delegates, failure_matters
+from broker.enforcement.admission import Admission, Attempt, Trust, admit, identify
+from broker.enforcement.verdict import Gate
+from broker.identity import Identity
+from broker.protocol import texts
+from broker.protocol.connect import ConnectOptions
+from broker.protocol.texts import Closed
+from broker.routing import Message
+from issuer.claims.account import AccountClaims, ExternalAuthorization, new_account
+from issuer.claims.exchange import (
+    AuthorizationRequestClaims,
+    AuthorizationResponseBody,
+    AuthorizationResponseClaims,
+)
+from issuer.claims.user import UserClaims, new_user
+from issuer.keys.nkeys import PublicKey, Role, Seed, is_public
+from issuer.keys.xkeys import open_sealed, seal
+from issuer.tokens.envelope import decode, encode
+from issuer.tokens.signer import SeedSigner
+
+START = 1_700_000_000.5
+TIMEOUT = 2.0
+SUBJECT = "$SYS.REQ.USER.AUTH"
+INBOX = r"\$SYS\._INBOX\.[0-9A-Za-z]{8}\.[0-9A-Za-z]{8}"
+
+
+@dataclass
+class Port:
+    """Where a client's bytes end."""
+
+    sent: bytes = b""
+    ended: Closed | None = None
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def pending(self) -> int:
+        return 0
+
+    def end(self, closed: Closed) -> None:
+        self.ended = closed
+
+
+@dataclass
+class Handle:
+    due: float
+    callback: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass
+class Watcher:
+    """Whoever is told."""
+
+    seen: list[tuple[Account | None, str]] = field(default_factory=list)
+    where: list[str] = field(default_factory=list)
+
+    def connected(self, client: Client) -> None: ...
+
+    def disconnected(self, client: Client) -> None: ...
+
+    def refused(self, client: Client, account: Account | None, reason: str) -> None:
+        self.seen.append((account, reason))
+        self.where.append(client.account.public if client.account else "")
+
+
+@dataclass
+class House:
+    seed: Seed = field(default_factory=lambda: Seed.generate(Role.ACCOUNT))
+
+    @property
+    def public(self) -> PublicKey:
+        return self.seed.public
+
+
+class World:
+    """A core with two accounts, one with a callout, and a service that answers as `answer` says."""
+
+    def __init__(self, *, xkey: bool = False, options: Options | None = None) -> None:
+        self.time = START
+        self.timers: list[Handle] = []
+        self.tokens: dict[str, str] = {}
+        self.fetched: list[Callable[[str | None], None]] = []
+        self.operator = Seed.generate(Role.OPERATOR)
+        self.house, self.target = House(), House()
+        self.sentinel, self.service = (Seed.generate(Role.USER) for _ in range(2))
+        self.curve = Seed.generate(Role.CURVE)
+        self.core = Core(
+            options or in_time(Options.defaults()),
+            Identity(name="here", host="machine"),
+            Trust(keys=frozenset({self.operator.public})),
+            self,
+            clock=lambda: self.time,
+            later=self._later,
+            chance=lambda: 0.0,
+            randomness=lambda size: bytes(range(size)),
+        )
+        self.watcher = Watcher()
+        self.core.observers.append(self.watcher)
+        external = ExternalAuthorization(
+            auth_users=(self.service.public,),
+            allowed_accounts=(self.target.public,),
+            xkey=self.curve.public if xkey else "",
+        )
+        self.callout = self.account(self.house, "house", authorization=external)
+        self.other = self.account(self.target, "target")
+        self.delegation = Delegation(self.core)
+        self.messages: list[Message] = []
+        self.answers: list[bytes] = []
+        self.reply: Callable[[AuthorizationRequestClaims], list[bytes]] = lambda _: []
+        self.core.subscribe(self.callout, SUBJECT, self._asked)
+        self.results: list[Placed | Declined] = []
+
+    def _later(self, seconds: float, callback: Callable[[], None]) -> Handle:
+        handle = Handle(self.time + seconds, callback)
+        self.timers.append(handle)
+        return handle
+
+    def pass_time(self, seconds: float = 0.0) -> None:
+        until = self.time + seconds
+        while True:
+            due = [each for each in self.timers if not each.cancelled and each.due <= until]
+            if not due:
+                break
+            first = min(due, key=lambda each: each.due)
+            self.timers.remove(first)
+            self.time = max(self.time, first.due)
+            first.callback()
+        self.time = until
+
+    def fetch(self, account: PublicKey, then: Callable[[str | None], None]) -> None:
+        if account in self.tokens:
+            self.fetched.append(then)
+        else:
+            then(None)
+
+    def account(self, house: House, name: str, **members: Any) -> Account:
+        account = Account(house.public, name)
+        base = new_account(house.public, name)
+        account.claims = replace(base, iss=self.operator.public, nats=replace(base.nats, **members))
+        return self.core.add_account(account)
+
+    def change(self, account: Account, **members: Any) -> None:
+        assert account.claims is not None
+        account.claims = replace(account.claims, nats=replace(account.claims.nats, **members))
+
+    # --- the service -------------------------------------------------------------------------------
+
+    def _asked(self, message: Message) -> None:
+        self.messages.append(message)
+        for answer in self.reply(self.request(message)):
+            self.core.publish(self.callout, message.reply, answer)
+
+    def request(self, message: Message) -> AuthorizationRequestClaims:
+        payload = message.payload
+        if message.headers:
+            payload = open_sealed(payload, recipient=self.curve, sender=self.core.identity.xkey)
+        return decode(payload.decode(), AuthorizationRequestClaims).claims
+
+    def good(self, request: AuthorizationRequestClaims, *, by: Seed | None = None, **members: Any) -> bytes:
+        top = {name: members.pop(name) for name in ("name", "exp") if name in members}
+        base = new_user(PublicKey(request.nats.user_nkey), "")
+        claims = replace(base, nats=replace(base.nats, **members), **top)
+        token = encode(claims, SeedSigner(by or self.target.seed), now=int(self.time)).token
+        return self.response(request, jwt=token)
+
+    def response(self, request: AuthorizationRequestClaims, **members: Any) -> bytes:
+        claims = AuthorizationResponseClaims(
+            sub=PublicKey(request.nats.user_nkey),
+            aud=request.nats.server_id.id,
+            nats=AuthorizationResponseBody(**members),
+        )
+        return encode(claims, SeedSigner(self.house.seed), now=int(self.time)).token.encode()
+
+    # --- the client --------------------------------------------------------------------------------
+
+    def sentinel_token(self, **members: Any) -> str:
+        top = {name: members.pop(name) for name in ("exp", "sub") if name in members}
+        base = new_user(self.sentinel.public, "sentinel")
+        body = replace(base.nats, bearer_token=True, tags=("a:b",), **members)
+        claims = replace(base, nats=body, **top)
+        return encode(claims, SeedSigner(self.house.seed), now=int(self.time)).token
+
+    def come(self, **said: Any) -> Client:
+        client = self.core.open(Kind.NATS, Port(), "10.1.2.3", 4222)
+        said.setdefault("jwt", self.sentinel_token())
+        client.options = ConnectOptions(**said)
+        client.nonce = "nonce"
+        return client
+
+    def admission(self, client: Client) -> tuple[Attempt, Admission]:
+        said = client.options
+        attempt = Attempt(
+            token=said.jwt,
+            signature=said.sig,
+            nonce=client.nonce,
+            user=said.user,
+            password=said.password,
+            auth_token=said.auth_token,
+            nkey=said.nkey,
+            name=said.name,
+            lang=said.lang,
+            version=said.version,
+            protocol=said.protocol,
+            address=client.address,
+            connection_type=client.type,
+        )
+        trust = self.core.trust
+        assert trust is not None
+        identified = identify(attempt, trust, now=self.time, read=self.core.tokens.read)
+        facts = self.core.facts(self.callout)
+        return attempt, admit(identified, attempt, trust, facts, now=self.time)
+
+    def ask(self, client: Client) -> None:
+        attempt, admission = self.admission(client)
+        assert admission.delegated
+        self.delegation.ask(client, self.callout, admission, attempt, self.results.append)
+
+    def enter(self, client: Client) -> Placed | None:
+        """Ask, let the answer come, and put it in force."""
+        self.ask(client)
+        self.pass_time()
+        assert len(self.results) == 1
+        return self.delegation.place(client, self.results[0])
+
+    def ask_and_place(self, client: Client) -> None:
+        attempt, admission = self.admission(client)
+
+        def then(answer: Placed | Declined) -> None:
+            self.delegation.place(client, answer)
+
+        self.delegation.ask(client, self.callout, admission, attempt, then)
+
+    def words_to(self, client: Client) -> bytes:
+        self.core.router.flush()
+        port: Any = client.port
+        sent: bytes = port.sent
+        return sent
+
+
+def in_time(options: Options, **members: Any) -> Options:
+    return dataclasses.replace(options, authorization_timeout=TIMEOUT, server_tags=("rack:1",), **members)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+# --- the request -----------------------------------------------------------------------------------
+
+
+def test_what_the_service_is_asked(world: World) -> None:
+    token = world.sentinel_token()
+    client = world.come(
+        jwt=token, user="bob", password="pw", name="app", lang="go", version="1.2", protocol=1
+    )
+    client.tls = TlsFacts("1.3", "TLS_AES_128_GCM_SHA256", ("leaf",), (("leaf", "root"),))
+    world.ask(client)
+    message = world.messages[0]
+    assert message.subject == SUBJECT
+    assert not message.headers
+    asked = world.request(message)
+    identity = world.core.identity
+    assert (asked.iss, asked.aud, asked.sub) == (
+        identity.id,
+        "nats-authorization-request",
+        world.house.public,
+    )
+    assert (asked.iat, asked.exp) == (int(START), int(START + TIMEOUT))
+    body = asked.nats
+    server = body.server_id
+    assert (server.id, server.name, server.version) == (identity.id, "here", "2.15.1")
+    assert (server.host, server.tags, server.xkey) == (world.core.options.host, ("rack:1",), "")
+    assert is_public(body.user_nkey, Role.USER)
+    info = body.client_info
+    assert (info.host, info.id, info.user, info.name) == ("10.1.2.3", client.cid, "bob", "app")
+    assert (info.tags, info.name_tag, info.kind, info.type) == (("a:b",), "sentinel", "Client", "nats")
+    assert (info.nonce, info.mqtt_id) == ("", "")
+    said = body.connect_opts
+    assert (said.jwt, said.user, said.password, said.name) == (token, "bob", "pw", "app")
+    assert (said.lang, said.version, said.protocol, said.sig) == ("go", "1.2", 1, "")
+    assert body.client_tls is not None
+    assert body.client_tls.verified_chains == (("leaf", "root"),)
+    assert body.client_tls.certs == ()
+
+
+def test_the_user_key_is_another_each_time(world: World) -> None:
+    for _ in range(2):
+        world.ask(world.come())
+    first, second = (world.request(message).nats.user_nkey for message in world.messages)
+    assert first != second
+
+
+def test_the_reply_is_an_inbox_of_the_servers(world: World) -> None:
+    world.ask(world.come())
+    assert re.fullmatch(INBOX, world.messages[0].reply)
+
+
+@pytest.mark.parametrize(
+    ("said", "user"),
+    [({"nkey": "N", "user": "u"}, "N"), ({"user": "u"}, "u"), ({"auth_token": "t"}, ""), ({}, "")],
+)
+def test_under_which_name_it_comes(world: World, said: dict[str, str], user: str) -> None:
+    world.ask(world.come(**said))
+    assert world.request(world.messages[0]).nats.client_info.user == (user or world.sentinel.public)
+
+
+def test_the_nonce_is_told_if_there_is_a_signature(world: World) -> None:
+    world.ask(world.come(sig="AAAA"))
+    body = world.request(world.messages[0]).nats
+    assert (body.client_info.nonce, body.connect_opts.sig) == ("nonce", "AAAA")
+
+
+def test_the_default_token_is_told_in_place_of_none() -> None:
+    world = World()
+    token = world.sentinel_token()
+    assert world.core.trust is not None
+    world.core.trust = replace(world.core.trust, default_sentinel=token)
+    for said in ("", "opaque"):
+        world.ask(world.come(jwt=said, user="bob"))
+        assert world.request(world.messages[-1]).nats.connect_opts.jwt == token
+
+
+def test_a_request_is_sealed_for_an_account_with_a_curve_key() -> None:
+    world = World(xkey=True)
+    world.reply = lambda request: [world.good(request)]
+    client = world.come()
+    assert world.enter(client)
+    message = world.messages[0]
+    xkey = world.core.identity.xkey
+    assert message.headers == f"NATS/1.0\r\nNats-Server-Xkey: {xkey}\r\n\r\n".encode()
+    assert message.payload.startswith(b"xkv1")
+    assert world.request(message).nats.server_id.xkey == xkey
+
+
+# --- answers ---------------------------------------------------------------------------------------
+
+
+def test_in_the_account_the_answer_names(world: World) -> None:
+    world.reply = lambda request: [world.good(request, name="bob", subs=1)]
+    client = world.come(user="alice", auth_token="t")
+    placed = world.enter(client)
+    assert placed is not None
+    assert client.account is world.other
+    assert list(world.other.clients) == [client.cid]
+    assert not world.callout.clients
+    assert (client.username, client.token, client.options.jwt) == ("bob", "", "")
+    assert client.name_tag == "target"
+    assert client.limits.subscriptions == -1
+    assert client.issuer == world.target.public
+    assert client.user is not None
+    assert client.user.nats.subs == 1
+    assert client.callout is placed
+    assert placed.sentinel.name == "sentinel"
+    assert client.closed is None
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ({"nkey": "N", "user": "u", "auth_token": "t"}, "N"),
+        ({"user": "u", "auth_token": "t"}, "u"),
+        ({"auth_token": "t"}, "[REDACTED]"),
+        ({}, ""),
+    ],
+)
+def test_the_name_of_who_got_none(world: World, said: dict[str, str], name: str) -> None:
+    world.reply = lambda request: [world.good(request)]
+    client = world.come(**said)
+    assert world.enter(client)
+    assert client.username == name
+
+
+def test_nothing_of_the_newcomer_happens_while_the_service_speaks(world: World) -> None:
+    world.reply = lambda request: [world.good(request)]
+    world.ask(world.come())
+    assert not world.results
+    world.pass_time()
+    assert len(world.results) == 1
+
+
+def test_only_the_first_answer_counts(world: World) -> None:
+    world.reply = lambda request: [world.response(request, error="first"), world.good(request)]
+    client = world.come()
+    assert world.enter(client) is None
+    assert world.watcher.seen == [(world.callout, "Auth callout service returned an error: first")]
+    assert not world.core.interest(world.callout, world.messages[0].reply)
+
+
+def test_a_refusal_closes_with_the_usual_words_and_tells_the_account_why(world: World) -> None:
+    world.reply = lambda request: [world.response(request, error="nope")]
+    client = world.come()
+    assert world.enter(client) is None
+    assert world.words_to(client) == b"-ERR 'Authorization Violation'\r\n"
+    assert client.closed is Closed.AUTHENTICATION_FAILURE
+    assert world.watcher.seen == [(world.callout, "Auth callout service returned an error: nope")]
+    assert world.watcher.where == [world.house.public]
+    assert not world.callout.clients
+
+
+def test_silence_is_a_refusal_when_time_is_up(world: World) -> None:
+    client = world.come()
+    world.ask(client)
+    world.pass_time(TIMEOUT - 0.01)
+    assert not world.results
+    world.pass_time(0.02)
+    assert world.delegation.place(client, world.results[0]) is None
+    assert client.closed is Closed.AUTHENTICATION_FAILURE
+    assert world.watcher.seen == [(world.callout, "")]
+
+
+def test_an_answer_that_comes_too_late_is_nobodys(world: World) -> None:
+    world.ask(world.come())
+    world.pass_time(TIMEOUT)
+    message = world.messages[0]
+    assert not world.core.publish(world.callout, message.reply, world.good(world.request(message)))
+    world.pass_time(1.0)
+    assert len(world.results) == 1
+
+
+def test_no_room_in_the_target(world: World) -> None:
+    assert world.other.claims is not None
+    world.change(world.other, limits=replace(world.other.claims.nats.limits, conn=0))
+    world.reply = lambda request: [world.good(request)]
+    client = world.come()
+    assert world.enter(client) is None
+    assert world.words_to(client) == b"-ERR 'maximum account active connections exceeded'\r\n"
+    assert client.closed is Closed.MAX_ACCOUNT_CONNECTIONS
+    words = f"Could not register auth callout user: {texts.TOO_MANY_ACCOUNT_CONNECTIONS}"
+    assert world.watcher.seen == [(world.callout, words)]
+    assert world.watcher.where == [world.target.public]
+    assert not world.other.clients
+
+
+def test_room_for_one_is_not_given_to_two(world: World) -> None:
+    assert world.other.claims is not None
+    world.change(world.other, limits=replace(world.other.claims.nats.limits, conn=1))
+    world.reply = lambda request: [world.good(request)]
+    clients = [world.come(), world.come()]
+    for client in clients:
+        world.ask_and_place(client)
+    world.pass_time()
+    assert [client.closed for client in clients] == [None, Closed.MAX_ACCOUNT_CONNECTIONS]
+
+
+def test_the_same_account_does_not_count_it_twice(world: World) -> None:
+    assert world.callout.claims is not None
+    world.change(world.callout, limits=replace(world.callout.claims.nats.limits, conn=1))
+    world.reply = lambda request: [world.good(request, by=world.house.seed)]
+    client = world.come()
+    assert world.enter(client)
+    assert client.account is world.callout
+    assert not client.permissions.can_publish(SUBJECT)
+
+
+def test_the_target_is_fetched_if_need_be(world: World) -> None:
+    far = House()
+    world.change(
+        world.callout,
+        authorization=ExternalAuthorization(auth_users=(world.service.public,), allowed_accounts=("*",)),
+    )
+    world.tokens[far.public] = "to come"
+    world.reply = lambda request: [world.good(request, by=far.seed)]
+    client = world.come()
+    world.ask(client)
+    world.pass_time()
+    assert not world.results
+    account = world.account(far, "far")
+    world.fetched[0](None)
+    assert world.delegation.place(client, world.results[0])
+    assert client.account is account
+
+
+def test_a_target_nobody_knows(world: World) -> None:
+    far = House()
+    world.change(
+        world.callout,
+        authorization=ExternalAuthorization(auth_users=(world.service.public,), allowed_accounts=("*",)),
+    )
+    world.reply = lambda request: [world.good(request, by=far.seed)]
+    assert world.enter(world.come()) is None
+    words = f'No valid account "{far.public}" for auth callout response on account "{world.house.public}"'
+    assert world.watcher.seen == [(world.callout, f"{words}: account missing")]
+
+
+def test_a_fetch_counts_in_the_time_there_is(world: World) -> None:
+    far = House()
+    world.change(
+        world.callout,
+        authorization=ExternalAuthorization(auth_users=(world.service.public,), allowed_accounts=("*",)),
+    )
+    world.tokens[far.public] = "never"
+    world.reply = lambda request: [world.good(request, by=far.seed)]
+    world.ask(world.come())
+    world.pass_time(TIMEOUT)
+    world.fetched[0](None)
+    assert len(world.results) == 1
+    assert isinstance(world.results[0], Declined)
+
+
+def test_sealed_answers() -> None:
+    world = World(xkey=True)
+    world.reply = lambda request: [
+        seal(world.good(request), sender=world.curve, recipient=world.core.identity.xkey)
+    ]
+    assert world.enter(world.come())
+
+
+# --- while it waits --------------------------------------------------------------------------------
+
+
+def test_it_counts_in_the_callouts_account(world: World) -> None:
+    client = world.come()
+    world.ask(client)
+    assert list(world.callout.clients) == [client.cid]
+    assert client.user is not None
+    assert client.user.name == "sentinel"
+
+
+def test_ended_by_us_while_it_waits(world: World) -> None:
+    client = world.come()
+    world.ask(client)
+    world.core.close(client, Closed.CREDENTIALS_REVOKED, texts.USER_REVOKED)
+    message = world.messages[0]
+    world.core.publish(world.callout, message.reply, world.good(world.request(message)))
+    world.pass_time(TIMEOUT)
+    assert not world.results
+    assert world.watcher.seen == [(world.callout, "Could not register auth callout user: connection closed")]
+
+
+def test_gone_by_itself_while_it_waits(world: World) -> None:
+    client = world.come()
+    world.ask(client)
+    world.core.close(client, Closed.CLIENT_CLOSED)
+    message = world.messages[0]
+    world.core.publish(world.callout, message.reply, world.good(world.request(message)))
+    world.pass_time(TIMEOUT)
+    assert not world.results
+    assert not world.watcher.seen
+
+
+def test_the_time_of_what_it_came_with_is_still_measured(world: World) -> None:
+    world.reply = lambda request: [world.good(request, exp=int(START) + 100)]
+    client = world.come(jwt=world.sentinel_token(exp=int(START) + 10))
+    placed = world.enter(client)
+    assert placed is not None
+    assert placed.admission.expires_at == pytest.approx(START + 10)
+    world.pass_time(10.5)
+    assert client.closed is Closed.AUTHENTICATION_EXPIRED
+
+
+def test_what_it_came_with_had_no_subscriptions_left(world: World) -> None:
+    world.reply = lambda request: [world.good(request)]
+    client = world.come(jwt=world.sentinel_token(subs=0))
+    assert world.enter(client)
+    world.pass_time(0.1)
+    assert world.words_to(client) == b"-ERR 'maximum subscriptions exceeded'\r\n"
+    assert client.closed is Closed.MAX_SUBSCRIPTIONS
+
+
+# --- refused before it was asked -------------------------------------------------------------------
+
+
+def other_sentinel(world: World, **members: Any) -> Client:
+    return world.come(jwt=world.sentinel_token(**members))
+
+
+def test_refused_late_waits_as_if_it_were_asked(world: World) -> None:
+    client = other_sentinel(world, src=("192.168.0.0/16",))
+    _, admission = world.admission(client)
+    assert world.delegation.waits_in_vain(world.callout, admission)
+    assert world.delegation.turned_away(client, world.callout, admission)
+    world.pass_time(TIMEOUT - 0.1)
+    assert client.cid in world.core.clients
+    world.pass_time(0.2)
+    assert client.closed is Closed.AUTHENTICATION_FAILURE
+    assert world.words_to(client) == b"-ERR 'Authorization Violation'\r\n"
+    assert world.watcher.seen == [(world.callout, "")]
+    assert world.watcher.where == [""]
+    assert not world.messages
+
+
+def test_who_answers_is_refused_at_once(world: World) -> None:
+    client = other_sentinel(world, sub=world.service.public, src=("192.168.0.0/16",))
+    _, admission = world.admission(client)
+    assert not world.delegation.waits_in_vain(world.callout, admission)
+    assert world.delegation.turned_away(client, world.callout, admission)
+    assert client.closed is Closed.AUTHENTICATION_FAILURE
+    assert world.watcher.seen == [(world.callout, "Authentication Failure")]
+
+
+def test_full_accounts_refuse_at_once(world: World) -> None:
+    assert world.callout.claims is not None
+    world.change(world.callout, limits=replace(world.callout.claims.nats.limits, conn=0))
+    client = world.come()
+    _, admission = world.admission(client)
+    assert not world.delegation.turned_away(client, world.callout, admission)
+    assert client.closed is None
+
+
+def test_an_account_without_callout_is_not_concerned(world: World) -> None:
+    world.change(world.callout, authorization=ExternalAuthorization())
+    client = other_sentinel(world, src=("192.168.0.0/16",))
+    _, admission = world.admission(client)
+    assert not world.delegation.turned_away(client, world.callout, admission)
+
+
+EARLY = {
+    Gate.PROXY,
+    Gate.PASSWORD_TOKEN,
+    Gate.TOKEN,
+    Gate.SENTINEL,
+    Gate.PROXY_REQUIRED,
+    Gate.CLAIMS,
+    Gate.PINNED,
+    Gate.ACCOUNT,
+}
+LATE = {gate for gate in Gate if gate.number is not None} - EARLY - {Gate.CONNECTIONS, Gate.DELEGATION}
+
+
+@pytest.mark.parametrize("gate", sorted(EARLY | LATE))
+def test_which_failures_wait(world: World, gate: Gate) -> None:
+    claims = world.callout.claims
+    assert isinstance(claims, AccountClaims)
+    anybody = UserClaims(sub=world.sentinel.public)
+    answering = UserClaims(sub=world.service.public)
+    assert failure_delegates(claims, gate, anybody) == (gate in LATE)
+    assert failure_matters(claims, gate) == (gate in LATE)
+    assert not failure_delegates(claims, gate, answering)
+    assert not failure_delegates(None, gate, anybody)
