@@ -12,7 +12,8 @@ The steps, in the server's order; the first that fails ends the proof:
  8. ACCOUNT          the account is known
  9. OPERATOR         the account is signed by an operator trusted here
 10. ISSUER           the user is signed by a key of the account
-11. ROLE             a role's user carries nothing of its own, and the role's template can be filled in
+11. ROLE             a role's user carries nothing of its own, and the role's template can be filled in;
+                     a role that wants a proxy is asked for it here, under 5
 12. ACCOUNT_TIME     the account is not expired
 13. BEARER           a bearer token is one the account allows
 14. CONNECTION_TYPE  it comes the way it may
@@ -45,9 +46,11 @@ from broker.enforcement.verdict import Gate, Step, Verdict
 from broker.protocol import texts
 from broker.protocol.texts import Closed
 from issuer.claims.account import AccountClaims, Scope
+from issuer.claims.fields import Permission, with_body
+from issuer.claims.templates import EVERYTHING as EVERY_SUBJECT
 from issuer.claims.user import UserClaims
 from issuer.keys.nkeys import PublicKey
-from issuer.tokens.envelope import Verified
+from issuer.tokens.envelope import Verified, plain_claims, written_by_us
 
 CALLOUT_SUBJECT: Final = "$SYS.REQ.USER.AUTH"
 _CLOSED: Final = {
@@ -66,6 +69,8 @@ class Identified(msgspec.Struct, frozen=True):
     """The account to look up."""
     sentinel: bool = False
     """The token is the configured default one."""
+    proxied: bool = False
+    """A trusted proxy vouches for it."""
 
     @property
     def refusal(self) -> Step | None:
@@ -112,8 +117,8 @@ def identify(attempt: Attempt, trust: Trust, *, now: float, read: Reads) -> Iden
     case.read = read
     steps = tuple(take(IDENTIFYING, case))
     if not steps[-1].passed:
-        return Identified(steps, case.user, None, case.sentinel)
-    return Identified(steps, case.user, PublicKey(case.claims.account), case.sentinel)
+        return Identified(steps, case.user, None, case.sentinel, case.proxied)
+    return Identified(steps, case.user, PublicKey(case.claims.account), case.sentinel, case.proxied)
 
 
 def admit(
@@ -141,7 +146,7 @@ def admit(
     case = Case(attempt, trust, now)
     case.user, case.claims, case.body = user, user.claims, user.claims.nats
     case.account, case.expired, case.room = account.claims, account.expired, account.connections
-    case.local = local
+    case.local, case.proxied = local, identified.proxied
     steps = (*identified.steps, *take(ADMITTING, case))
     if not steps[-1].passed:
         return _refused(steps, user)
@@ -167,6 +172,9 @@ def _terms(case: Case, steps: tuple[Step, ...], server: HasLimits) -> Admission:
     effective = claims
     if case.scope is not None:
         effective = msgspec.structs.replace(claims, nats=case.body)
+    elif case.user is not None and _silenced(case.user):
+        pub = Permission(deny=(*claims.nats.pub.deny, EVERY_SUBJECT))
+        effective = with_body(claims, pub=pub)
     permissions = permissions_of(effective, account, scope=case.scope)
     delegated = steps[-1].gate is Gate.DELEGATION
     if account.nats.authorization.auth_users and not delegated:
@@ -184,6 +192,15 @@ def _terms(case: Case, steps: tuple[Step, ...], server: HasLimits) -> Admission:
         expires_at=expiry(claims, case.until, case.now),
         delegated=delegated,
     )
+
+
+def _silenced(user: Verified[UserClaims]) -> bool:
+    """Whether a token allows publishing by a list with nothing in it: to the server that is nothing."""
+    body = user.claims.nats
+    if body.pub.allow or not body.pub.deny or written_by_us(user):
+        return False
+    said = (plain_claims(user.token).get("nats") or {}).get("pub") or {}
+    return isinstance(said.get("allow"), list)
 
 
 def expiry(claims: UserClaims, until: float | None, now: float) -> float | None:

@@ -7,9 +7,10 @@ from typing import Final
 import msgspec
 
 from broker.enforcement.case import ACCOUNT_TOKEN, CLIENT, Asks, Case
+from broker.enforcement.identifying import proxy_required
 from broker.enforcement.limits import full, template_limit
 from broker.enforcement.networks import from_networks
-from broker.enforcement.permissions import USER_TOKEN
+from broker.enforcement.permissions import USER_TOKEN, role_field, role_source
 from broker.enforcement.signatures import signature_bytes, signature_holds
 from broker.enforcement.times import window_at
 from broker.enforcement.verdict import Gate, Step
@@ -49,14 +50,19 @@ def _role(case: Case) -> Step | None:
     if not chain.leaves_all_to_role(user):
         words = f"User JWT is not valid: {chain.SCOPED_USER_WORDS}"
         return Step(Gate.ROLE, False, field, f"role {scope.role}", USER_TOKEN, words)
-    case.place = f"role {scope.role} of account {case.account.name}"
+    case.source, case.field = role_source(case.account, scope), role_field(case.account, scope)
     try:
         template = expand_template(scope.template, case.claims, case.account)
     except TemplateError as error:
         words = "User JWT generated invalid permissions"
-        return Step(Gate.ROLE, False, error.at or "", error.message, case.place, words)
+        return Step(Gate.ROLE, False, error.at or "", error.message, case.source, words)
     case.body = filled_in(case.body, template)
     return Step(Gate.ROLE, True, field, f"role {scope.role}", ACCOUNT_TOKEN)
+
+
+def _role_proxy(case: Case) -> Step | None:
+    # The server asks again once the role is known: a role may want a proxy as well.
+    return None if case.scope is None else proxy_required(case)
 
 
 def filled_in(body: UserBody, template: UserTemplate) -> UserBody:
@@ -99,19 +105,19 @@ def _connection_type(case: Case) -> Step | None:
         return None
     spelt = [each.upper() for each in listed]
     known = [each for each in spelt if each in CONNECTION_TYPES]
-    field = "user /nats/allowed_connection_types"
+    field = f"{case.field}/allowed_connection_types"
     if not known:
         words = f"invalid connection types [{' '.join(map(quoted, spelt))}]"
-        return Step(Gate.CONNECTION_TYPE, False, field, listed, case.place, words)
+        return Step(Gate.CONNECTION_TYPE, False, field, listed, case.source, words)
     fits = case.attempt.connection_type in known
     words = "" if fits else "Connection type not allowed"
-    return Step(Gate.CONNECTION_TYPE, fits, field, listed, case.place, words)
+    return Step(Gate.CONNECTION_TYPE, fits, field, listed, case.source, words)
 
 
 def _signature(case: Case) -> Step:
     field = "the signature"
     if case.body.bearer_token:
-        return Step(Gate.SIGNATURE, True, "user /nats/bearer_token", True, case.place)
+        return Step(Gate.SIGNATURE, True, f"{case.field}/bearer_token", True, case.source)
     signature = case.attempt.signature
     if not signature:
         return Step(Gate.SIGNATURE, False, field, None, CLIENT, "Signature missing")
@@ -137,7 +143,7 @@ def _network(case: Case) -> Step | None:
         return None
     fits = from_networks(networks, case.attempt.address)
     words = "" if fits else f"Bad src Ip {case.attempt.address}"
-    return Step(Gate.NETWORK, fits, "user /nats/src", networks, case.place, words)
+    return Step(Gate.NETWORK, fits, f"{case.field}/src", networks, case.source, words)
 
 
 def _time_window(case: Case) -> Step | None:
@@ -147,7 +153,7 @@ def _time_window(case: Case) -> Step | None:
     window = window_at(body.times, body.times_location, case.now, local=case.local)
     case.until = window.until
     words = "" if window.open else "Outside connect times"
-    return Step(Gate.TIME_WINDOW, window.open, "user /nats/times", body.times, case.place, words)
+    return Step(Gate.TIME_WINDOW, window.open, f"{case.field}/times", body.times, case.source, words)
 
 
 def _connections(case: Case) -> Step:
@@ -161,9 +167,7 @@ def _delegation(case: Case) -> Step | None:
     answering = case.account.nats.authorization.auth_users
     if not answering:
         return None
-    attempt = case.attempt
-    # The server asks by the name under which the client came, and by its key only if it gave none.
-    if (attempt.nkey or attempt.user or case.claims.sub) in answering:
+    if case.claims.sub in answering:
         return None
     return Step(Gate.DELEGATION, True, "account /nats/authorization/auth_users", answering, ACCOUNT_TOKEN)
 
@@ -173,6 +177,7 @@ ADMITTING: Final[tuple[Asks, ...]] = (
     _operator,
     _issuer,
     _role,
+    _role_proxy,
     _account_time,
     _bearer,
     _connection_type,

@@ -60,15 +60,16 @@ class Case:
         "body",
         "claims",
         "expired",
+        "field",
         "local",
         "now",
         "permissions",
-        "place",
         "proxied",
         "read",
         "room",
         "scope",
         "sentinel",
+        "source",
         "trust",
         "until",
         "user",
@@ -85,8 +86,10 @@ class Case:
         self.claims = NOBODY
         self.body = NOBODY.nats
         """What holds, once the role's template is applied."""
-        self.place = USER_TOKEN
-        """Where `body` comes from."""
+        self.source = USER_TOKEN
+        """Where `body` comes from, in words."""
+        self.field = "user /nats"
+        """And where it stands."""
         self.account: AccountClaims
         self.expired = False
         self.room = 0

@@ -12,7 +12,7 @@ from broker.enforcement.verdict import Gate, Step
 from issuer.claims.fields import Permission, Permissions
 from issuer.claims.user import UserClaims
 from issuer.errors import PeerError
-from issuer.findings import Level, validate
+from issuer.findings import Level, blocking, validate
 from issuer.findings.access import permissions
 from issuer.keys.nkeys import Role, is_public, verify
 from issuer.subjects import Subject
@@ -78,22 +78,23 @@ def _read(case: Case, text: str) -> Verified[UserClaims] | None:
         return None
 
 
-def _proxy_required(case: Case) -> Step | None:
+def proxy_required(case: Case) -> Step | None:
     if not case.body.proxy_required:
         return None
     words = "" if case.proxied else "proxy connection required"
-    return Step(Gate.PROXY_REQUIRED, case.proxied, "user /nats/proxy_required", True, USER_TOKEN, words)
+    return Step(Gate.PROXY_REQUIRED, case.proxied, f"{case.field}/proxy_required", True, case.source, words)
 
 
 def _claims(case: Case) -> Step:
     claims, now = case.claims, int(case.now)
     if _plainly_sound(claims, now):
         return Step(Gate.CLAIMS, True, "user /exp", claims.exp, USER_TOKEN)
-    for finding in validate(claims, now=now):
-        if finding.level is not Level.WARNING:
-            field = f"user {finding.pointer}"
-            words = "User JWT no longer valid"
-            return Step(Gate.CLAIMS, False, field, finding.message, USER_TOKEN, words)
+    findings = validate(claims, now=now)
+    if blocking(findings, include_time=True):
+        first = next(finding for finding in findings if finding.level is not Level.WARNING)
+        issues = " ".join(finding.message for finding in findings)
+        words = f"User JWT no longer valid: &{{Issues:[{issues}]}}"
+        return Step(Gate.CLAIMS, False, f"user {first.pointer}", first.message, USER_TOKEN, words)
     return Step(Gate.CLAIMS, True, "user /exp", claims.exp, USER_TOKEN)
 
 
@@ -138,7 +139,7 @@ IDENTIFYING: Final[tuple[Asks, ...]] = (
     _password_token,
     _token,
     _sentinel,
-    _proxy_required,
+    proxy_required,
     _claims,
     _pinned,
 )

@@ -200,10 +200,18 @@ def permissions_of(user: UserClaims, account: AccountClaims, *, scope: Scope | N
         return defaults_of(account)
     if scope is None:
         return Permissions.of(body, source=USER_TOKEN, field="user /nats")
+    return Permissions.of(body, source=role_source(account, scope), field=role_field(account, scope))
+
+
+def role_source(account: AccountClaims, scope: Scope) -> str:
+    return f"role {scope.role} of account {account.name}"
+
+
+def role_field(account: AccountClaims, scope: Scope) -> str:
+    """Where a role's template stands: of entries for one key the last counts."""
     entries = account.nats.signing_keys
-    place = next(index for index, entry in enumerate(entries) if signing_key(entry) == scope.key)
-    field = f"account /nats/signing_keys/{place}/template"
-    return Permissions.of(body, source=f"role {scope.role} of account {account.name}", field=field)
+    place = max(index for index, entry in enumerate(entries) if signing_key(entry) == scope.key)
+    return f"account /nats/signing_keys/{place}/template"
 
 
 def defaults_of(account: AccountClaims) -> Permissions:
