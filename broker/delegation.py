@@ -20,7 +20,7 @@ from broker.enforcement import placement
 from broker.enforcement.admission import CALLOUT_SUBJECT, Admission, Attempt
 from broker.enforcement.limits import full
 from broker.enforcement.placement import Answered, Denied, Placement, Question, earlier
-from broker.enforcement.verdict import Gate
+from broker.enforcement.verdict import Gate, Verdict
 from broker.identity import Identity
 from broker.protocol import texts, writer
 from broker.protocol.texts import Closed
@@ -55,21 +55,6 @@ GONE: Final = "Could not register auth callout user: connection closed"
 _INBOX: Final = "$SYS._INBOX."
 _INBOX_LETTERS: Final = 8
 _LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-# The failures at which the server has already looked up the account, but not yet bound the client to it.
-_AFTER_LOOKUP: Final = frozenset(
-    {
-        Gate.OPERATOR,
-        Gate.ISSUER,
-        Gate.ROLE,
-        Gate.ACCOUNT_TIME,
-        Gate.BEARER,
-        Gate.CONNECTION_TYPE,
-        Gate.SIGNATURE,
-        Gate.REVOCATION,
-        Gate.NETWORK,
-        Gate.TIME_WINDOW,
-    }
-)
 AFTER_LIMIT: Final = 0.02
 """Seconds between the word that a limit is reached and the end."""
 
@@ -151,7 +136,7 @@ class Delegation:
         False if the account has none or the refusal came before it mattered: then it is the caller's.
         """
         refusal = admission.verdict.refusal
-        if refusal is None or not failure_matters(account.claims, refusal.gate):
+        if refusal is None or not failure_matters(account.claims, admission.verdict):
             return False
         core = self._core
         log.debug("%r - %s", client, refusal.words)
@@ -169,8 +154,7 @@ class Delegation:
 
     def waits_in_vain(self, account: Account, admission: Admission) -> bool:
         """Whether the server would now ask where nobody listens, and refuse when time is up."""
-        refusal = admission.verdict.refusal
-        return refusal is not None and failure_delegates(account.claims, refusal.gate, admission.issued)
+        return failure_delegates(account.claims, admission.verdict, admission.issued)
 
     def _shown(self, admission: Admission, attempt: Attempt) -> str:
         """The token it was admitted by: its own, the password of MQTT, or the default one."""
@@ -374,18 +358,22 @@ class _Asking:
 _LEFT: Final = frozenset({Closed.CLIENT_CLOSED, Closed.READ_ERROR, Closed.WRITE_ERROR})
 
 
-def failure_matters(account: AccountClaims | None, gate: Gate) -> bool:
-    """Whether a refusal at this gate of the admission is one that the account's callout hears of."""
-    return account is not None and bool(account.nats.authorization.auth_users) and gate in _AFTER_LOOKUP
+def failure_matters(account: AccountClaims | None, verdict: Verdict) -> bool:
+    """Whether a refusal is one that the account's callout hears of: it came after the account was found."""
+    refusal = verdict.refusal
+    if account is None or refusal is None or not account.nats.authorization.auth_users:
+        return False
+    found = any(step.gate is Gate.ACCOUNT and step.passed for step in verdict.steps)
+    return found and refusal.gate is not Gate.CONNECTIONS
 
 
-def failure_delegates(account: AccountClaims | None, gate: Gate, user: UserClaims) -> bool:
-    """Whether the server, having refused `user` at this gate, still asks: in $G, where nobody answers.
+def failure_delegates(account: AccountClaims | None, verdict: Verdict, user: UserClaims) -> bool:
+    """Whether the server, having refused `user`, still asks: in $G, where nobody answers.
 
     Those who answer for the account are not asked about: they are refused at once (spec §6.1).
     """
     return (
         account is not None
-        and failure_matters(account, gate)
+        and failure_matters(account, verdict)
         and user.sub not in account.nats.authorization.auth_users
     )

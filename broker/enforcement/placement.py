@@ -46,14 +46,14 @@ from issuer.claims.account import AccountClaims, Scope
 from issuer.claims.exchange import AuthorizationResponseClaims
 from issuer.claims.fields import CONNECTION_TYPES, UNLIMITED, Envelope
 from issuer.claims.quoting import quoted
-from issuer.claims.templates import TemplateError, expand_template
+from issuer.claims.templates import EVERYTHING, TemplateError, expand_template
 from issuer.claims.user import UserClaims
 from issuer.claims.wire import ClaimSyntaxError
 from issuer.findings import validate
 from issuer.keys.nkeys import PublicKey, Seed
 from issuer.keys.xkeys import SealedTooShortError, SealedVersionError, SealError, open_sealed
 from issuer.tokens import chain
-from issuer.tokens.envelope import TokenError, Verified, decode
+from issuer.tokens.envelope import TokenError, Verified, decode, plain_claims, written_by_us
 
 ANY_ACCOUNT: Final = "*"
 _TOKEN_PREFIX: Final = b"eyJ"
@@ -311,7 +311,7 @@ def _place(
         raise _refuse(Gate.ROLE, f"user JWT is not valid: {refusal.words}")
     if refusal is not None:
         raise _refuse(Gate.ISSUER, f"user JWT issuer {quoted(issued.iss)} is not known")
-    user = _effective(issued, account, proof.scope)
+    user = _effective(answered.user, account, proof.scope)
     if user.nats.proxy_required and not question.proxied:
         raise _proxy_required(Gate.ROLE_PROXY)
 
@@ -339,8 +339,9 @@ def _place(
     )
 
 
-def _effective(issued: UserClaims, account: AccountClaims, scope: Scope | None) -> UserClaims:
+def _effective(verified: Verified[UserClaims], account: AccountClaims, scope: Scope | None) -> UserClaims:
     """The user as it counts from now on: permissions, and no limit of its own or its role's."""
+    issued = verified.claims
     body = issued.nats
     if scope is not None:
         try:
@@ -354,6 +355,8 @@ def _effective(issued: UserClaims, account: AccountClaims, scope: Scope | None) 
             resp=template.resp,
             proxy_required=template.proxy_required,
         )
+    elif _publishes_nothing(verified):
+        body = replace(body, pub=replace(body.pub, deny=(*body.pub.deny, EVERYTHING)))
     return replace(
         issued,
         nats=replace(
@@ -368,6 +371,15 @@ def _effective(issued: UserClaims, account: AccountClaims, scope: Scope | None) 
             bearer_token=False,
         ),
     )
+
+
+def _publishes_nothing(user: Verified[UserClaims]) -> bool:
+    """Whether it allows by a list with nothing in it, and denies: to the server that allows nothing."""
+    pub = user.claims.nats.pub
+    if pub.allow or not pub.deny or written_by_us(user):
+        return False
+    said = (plain_claims(user.token).get("nats") or {}).get("pub") or {}
+    return isinstance(said.get("allow"), list)
 
 
 def earlier(one: float | None, other: float | None) -> float | None:

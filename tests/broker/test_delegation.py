@@ -17,7 +17,7 @@ from broker.configuration.options import Options
 from broker.core import Core
 from broker.delegation import Declined, Delegation, Placed, failure_delegates, failure_matters
 from broker.enforcement.admission import Admission, Attempt, Trust, admit, identify
-from broker.enforcement.verdict import Gate
+from broker.enforcement.verdict import Gate, Step, Verdict
 from broker.identity import Identity
 from broker.protocol import texts
 from broker.protocol.connect import ConnectOptions
@@ -626,26 +626,32 @@ def test_an_account_without_callout_is_not_concerned(world: World) -> None:
     assert not world.delegation.turned_away(client, world.callout, admission)
 
 
-EARLY = {
-    Gate.PROXY,
-    Gate.PASSWORD_TOKEN,
-    Gate.TOKEN,
-    Gate.SENTINEL,
-    Gate.PROXY_REQUIRED,
-    Gate.CLAIMS,
-    Gate.PINNED,
-    Gate.ACCOUNT,
-}
-LATE = {gate for gate in Gate if gate.number is not None} - EARLY - {Gate.CONNECTIONS, Gate.DELEGATION}
+def steps_to(gate: Gate) -> Verdict:
+    """All gates passed up to this one."""
+    gates = list(Gate)
+    return Verdict(tuple(Step(each, each is not gate) for each in gates[: gates.index(gate) + 1]))
 
 
-@pytest.mark.parametrize("gate", sorted(EARLY | LATE))
-def test_which_failures_wait(world: World, gate: Gate) -> None:
+LATE = {gate for gate in Gate if (gate.number or 0) > 8} - {Gate.CONNECTIONS}
+# A role that wants a proxy is asked for it once the account is found.
+PROXY_OF_ROLE = Verdict(
+    (Step(Gate.ACCOUNT, passed=True), Step(Gate.ROLE, passed=True), Step(Gate.PROXY_REQUIRED, passed=False))
+)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "waits"),
+    [
+        *((steps_to(gate), gate in LATE) for gate in Gate if 0 < (gate.number or 0) < 20),
+        (PROXY_OF_ROLE, True),
+    ],
+)
+def test_which_failures_wait(world: World, verdict: Verdict, waits: bool) -> None:
     claims = world.callout.claims
     assert isinstance(claims, AccountClaims)
     anybody = UserClaims(sub=world.sentinel.public)
     answering = UserClaims(sub=world.service.public)
-    assert failure_delegates(claims, gate, anybody) == (gate in LATE)
-    assert failure_matters(claims, gate) == (gate in LATE)
-    assert not failure_delegates(claims, gate, answering)
-    assert not failure_delegates(None, gate, anybody)
+    assert failure_delegates(claims, verdict, anybody) == waits
+    assert failure_matters(claims, verdict) == waits
+    assert not failure_delegates(claims, verdict, answering)
+    assert not failure_delegates(None, verdict, anybody)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +32,7 @@ from issuer.claims.user import UserClaims, UserTemplate, new_scoped_user, new_us
 from issuer.keys.nkeys import PublicKey, Role, Seed
 from issuer.keys.xkeys import seal
 from issuer.subjects import Subject
-from issuer.tokens.envelope import encode
+from issuer.tokens.envelope import HEADER, encode
 from issuer.tokens.signer import SeedSigner
 
 NOW = 1_700_000_000
@@ -562,6 +564,26 @@ def test_a_role_that_does_not_fit(
     assert denied(found) == (gate, words)
     assert isinstance(found, Denied)
     assert (found.closed is Closed.PROXY_REQUIRED) == (gate is Gate.ROLE_PROXY)
+
+
+@pytest.mark.parametrize(
+    ("pub", "allowed"),
+    [
+        ({"allow": [], "deny": ["x"]}, False),
+        ({"allow": []}, True),
+        ({"allow": None, "deny": ["x"]}, True),
+        ({"deny": ["x"]}, True),
+    ],
+    ids=str,
+)
+def test_an_allow_list_with_nothing_in_it(pub: dict[str, Any], allowed: bool) -> None:
+    """The server takes it for one that allows nothing, if there is a deny list beside it."""
+    nats = {"pub": pub, "sub": {}, "subs": -1, "data": -1, "payload": -1, "type": "user", "version": 2}
+    payload = json.dumps({"iat": NOW, "iss": TARGET.seed.public, "sub": USER, "nats": nats}).encode()
+    message = HEADER + b"." + base64.urlsafe_b64encode(payload).rstrip(b"=")
+    signature = base64.urlsafe_b64encode(TARGET.seed.sign(message)).rstrip(b"=")
+    found = placed((message + b"." + signature).decode())
+    assert found.permissions.can_publish("y") == allowed
 
 
 # --- in the callout's own account ------------------------------------------------------------------

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import queue
+import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Literal, Self
 
 from msgspec.structs import replace
 
@@ -24,29 +27,60 @@ from issuer.claims.exchange import (
 from issuer.claims.fields import Permission
 from issuer.claims.operator import new_operator
 from issuer.claims.user import UserClaims, UserTemplate, new_scoped_user, new_user
+from issuer.interop.nats_server import binary
 from issuer.interop.server_config import ServerConfig, render
 from issuer.keys.nkeys import PublicKey, Role, Seed
 from issuer.keys.xkeys import open_sealed, seal
 from issuer.subjects import Subject
 from issuer.tokens.envelope import Token, TokenError, decode, encode
 from issuer.tokens.signer import SeedSigner
+from tests.processes import HOST, Folder, Process, wait_until
 
-HOST: Final = "127.0.0.1"
 SUBJECT: Final = "$SYS.REQ.USER.AUTH"
 ACCOUNT_EVENT: Final = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
 SERVER_EVENT: Final = "$SYS.SERVER.*.CLIENT.AUTH.ERR"
 PATIENCE: Final = 5.0
-TIMEOUT: Final = 1
+TIMEOUT: Final = 0.6
 """Seconds the server waits for an answer, in these tests."""
+LETTERS: Final = "CABFS"
+Which = Literal["real", "ours"]
 
 
-class Running(Protocol):
-    """A server under test."""
+class Server:
+    """A server process, real or ours."""
 
-    @property
-    def port(self) -> int: ...
+    def __init__(self, which: Which, config: str) -> None:
+        self.port = 0
+        self._folder = Folder(None, f"accredit-callout-{which}-")
+        (self._folder.path / "server.conf").write_text(config, encoding="utf-8")
+        program = [str(binary())] if which == "real" else [sys.executable, "-m", "broker"]
+        flags = ["-c", "server.conf", "-a", HOST, "-p", "-1", "--ports_file_dir", str(self._folder.path)]
+        self._command = [*program, *flags]
+        self._process = Process(which, self._folder.path / "server.log")
 
-    def log_text(self) -> str: ...
+    def __enter__(self) -> Self:
+        self._process.start(self._command, cwd=self._folder.path, account=None)
+        try:
+            wait_until(self._ready, what=f"{self._process.name} to greet")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.end(signal.SIGTERM)
+        self._folder.remove()
+
+    def _ready(self) -> bool:
+        if not self._process.alive():
+            raise self._process.fault("stopped while starting")
+        for file in self._folder.path.glob(f"*_{self._process.pid}.ports"):
+            with contextlib.suppress(OSError, ValueError):  # half written, or not listening yet
+                address = json.loads(file.read_text(encoding="utf-8"))["nats"][0]
+                self.port = int(address.rpartition(":")[2])
+                with socket.create_connection((HOST, self.port), timeout=PATIENCE) as link:
+                    return link.recv(5) == b"INFO "
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +166,10 @@ class Wire:
         except (EOFError, ConnectionError):
             return [*found, "closed"]
 
+    def account(self) -> str:
+        """The account it is in, from the INFO that follows the first PONG."""
+        return str(json.loads(self._line().removeprefix(b"INFO "))["remote_account"])
+
     def ask(self, *lines: str) -> list[str]:
         """Send lines, and what came before the answer to a PING after them."""
         self.send("".join(line + "\r\n" for line in (*lines, "PING")).encode())
@@ -162,27 +200,39 @@ Answer = Callable[[Request], Sequence[bytes]]
 class Seen:
     """What became of an attempt to come in."""
 
-    lines: tuple[str, ...]
-    """What the client read, without INFO."""
     account: str
     """Where it is, by letter; empty if not in."""
-    seconds: float
-    reason: str | None
+    lines: tuple[str, ...] = ()
+    """What the client read besides INFO and PONG."""
+    waited: bool = False
+    """It took as long as the server waits for an answer."""
+    reason: str | None = None
     """The reason in the callout account's event; None if there was no event."""
-    server_reason: str = ""
-    server_account: str = ""
-    requests: int = 0
+    closed: str = ""
+    """The reason in the server's event."""
+    last: str = ""
+    """The account in the server's event, by letter."""
+    requests: int = 1
+    """How often the service was asked."""
 
-    @property
-    def inside(self) -> bool:
-        return bool(self.account)
+
+def refused(
+    reason: str | None,
+    *,
+    waited: bool = False,
+    last: str = "C",
+    closed: str = "Authentication Failure",
+    line: str = "Authorization Violation",
+    requests: int = 1,
+) -> Seen:
+    """Turned away, with these words for the account."""
+    return Seen("", (f"-ERR '{line}'", "closed"), waited, reason, closed, last, requests)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class House:
     """One account's keys: its own, one that signs, one that signs for a role."""
 
-    name: str
     seed: Seed = field(default_factory=lambda: Seed.generate(Role.ACCOUNT))
     signing: Seed = field(default_factory=lambda: Seed.generate(Role.ACCOUNT))
     role: Seed = field(default_factory=lambda: Seed.generate(Role.ACCOUNT))
@@ -193,40 +243,33 @@ class House:
 
 
 class Scene:
-    """Accounts C (with the callout), A (allowed), B (not), S (the system's); a service in C."""
+    """Accounts C (with the callout), A and F (where it may place; F is full), B (where not), S (the system's).
+
+    A service in C answers as it is told.
+    """
 
     def __init__(
-        self, *, xkey: bool = False, allowed: tuple[str, ...] = ("A",), strict: bool = False
+        self, *, xkey: bool = False, allowed: tuple[str, ...] = ("A", "F"), strict: bool = False
     ) -> None:
         self._stack = ExitStack()
         self.operator = Seed.generate(Role.OPERATOR)
         self.operator_signing = Seed.generate(Role.OPERATOR)
         self.strict = strict
-        self.houses = {letter: House(letter) for letter in "CABS"}
+        self.houses = {letter: House() for letter in LETTERS}
         self.curve = Seed.generate(Role.CURVE)
         self.service = Seed.generate(Role.USER)
         self.sentinel = Seed.generate(Role.USER)
         self.xkey = xkey
-        self.claims: dict[str, AccountClaims] = {letter: self._account(letter) for letter in "CABS"}
+        self.claims: dict[str, AccountClaims] = {letter: self._account(letter) for letter in LETTERS}
         self.callout(allowed=allowed)
-        self.server: Any = None
+        self.change("F", limits=replace(self.claims["F"].nats.limits, conn=0))
+        self.port = 0
         self.answer: Answer = lambda _: ()
         self.requests: list[Request] = []
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._server_events: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.sentinel_token = self.user_token(
-            replace(
-                new_user(self.sentinel.public, "sentinel"),
-                nats=replace(
-                    new_user(self.sentinel.public, "").nats,
-                    bearer_token=True,
-                    tags=("door:front",),
-                    pub=Permission(deny=(Subject(">"),)),
-                    sub=Permission(deny=(Subject(">"),)),
-                ),
-            ),
-            by=self.house("C").seed,
-        )
+        nothing = Permission(deny=(Subject(">"),))
+        self.sentinel_token = self.guest(pub=nothing, sub=nothing, tags=("door:front",))
 
     def __enter__(self) -> Self:
         return self
@@ -278,7 +321,17 @@ class Scene:
     def user_token(claims: UserClaims, *, by: Seed, now: int = 0) -> Token:
         return encode(claims, SeedSigner(by), now=now or int(time.time())).token
 
-    def config(self, *, timeout: float = TIMEOUT, extra: str = "") -> str:
+    def guest(self, *, by: Seed | None = None, **members: Any) -> Token:
+        """A token to come to the door with, a bearer's unless it says otherwise."""
+        subject = members.pop("subject", self.sentinel.public)
+        top = {name: members.pop(name) for name in ("exp",) if name in members}
+        house = self.house("C")
+        base = new_user(subject, "sentinel", account=house.public if self.strict else None)
+        body = replace(base.nats, **{"bearer_token": True, **members})
+        signer = by or (house.signing if self.strict else house.seed)
+        return self.user_token(replace(base, nats=body, **top), by=signer)
+
+    def config(self, *, extra: str = "") -> str:
         operator = new_operator(self.operator.public, "O")
         body = replace(
             operator.nats,
@@ -291,18 +344,19 @@ class Scene:
             self.key(letter): (letter, self.account_token(letter)) for letter in self.claims
         }
         text = render(ServerConfig("memory", "O", token, self.key("S"), accounts))
-        return f"{text}\nauthorization {{ timeout: {timeout} }}\n{extra}\n"
+        return f"{text}\nauthorization {{ timeout: {TIMEOUT} }}\n{extra}\n"
 
     # --- the play ----------------------------------------------------------------------------------
 
-    def play(self, start: Callable[[str], Running], *, timeout: float = TIMEOUT, extra: str = "") -> None:
+    def play(self, which: Which, *, extra: str = "") -> None:
         """Start a server, and the service on it."""
-        self.server = start(self.config(timeout=timeout, extra=extra))
+        server = self._stack.enter_context(Server(which, self.config(extra=extra)))
+        self.port = server.port
         self.watch()
         self.serve()
 
     def wire(self, **options: Any) -> Wire:
-        wire = Wire(self.server.port, **options)
+        wire = Wire(self.port, **options)
         self._stack.callback(wire.close)
         return wire
 
@@ -361,10 +415,10 @@ class Scene:
 
     # --- answers -----------------------------------------------------------------------------------
 
-    def user(self, request: Request, letter: str = "A", **members: Any) -> UserClaims:
-        """The user a service would give; `members` of its body, or sub, name, exp of the token."""
-        top = {name: members.pop(name) for name in ("sub", "name", "exp", "nbf") if name in members}
-        claims = new_user(request.user, "")
+    def user(self, request: Request, **members: Any) -> UserClaims:
+        """The user a service would give; `members` of its body, or name, exp, nbf of the token, or its subject."""
+        top = {name: members.pop(name) for name in ("name", "exp", "nbf") if name in members}
+        claims = new_user(members.pop("subject", request.user), "")
         body = replace(claims.nats, **members)
         return replace(claims, nats=body, **top)
 
@@ -392,9 +446,10 @@ class Scene:
         )
         return encode(claims, SeedSigner(by or self.house("C").seed), now=int(time.time())).token.encode()
 
-    def good(self, request: Request) -> bytes:
-        """A user of A, by A's own key; the response by C's."""
-        return self.response(request, self.user_token(self.user(request), by=self.house("A").seed))
+    def good(self, request: Request, *, by: Seed | None = None, **members: Any) -> bytes:
+        """A user of A by A's own key, unless said otherwise; the response by C's."""
+        claims = self.user(request, **members)
+        return self.response(request, self.user_token(claims, by=by or self.house("A").seed))
 
     def sealed(self, request: Request, body: bytes) -> bytes:
         return seal(body, sender=self.curve, recipient=PublicKey(request.claims.nats.server_id.xkey))
@@ -411,27 +466,28 @@ class Scene:
         begun = time.monotonic()
         wire.connect()
         lines = wire.until_pong()
-        seconds = time.monotonic() - begun
+        waited = time.monotonic() - begun > TIMEOUT - 0.1
         if lines[-1] == "PONG":
-            info = json.loads(wire._line().removeprefix(b"INFO "))
-            account = self.letter(info["remote_account"])
+            account = self.letter(wire.account())
+            event, server_event = {}, {}
         else:
             account = ""
-        event = self._next(self._events, account)
-        server_event = self._next(self._server_events, account)
+            server_event = self._next(self._server_events, 1.0)
+            event = self._next(self._events, 0.15)
         return wire, Seen(
-            tuple(line for line in lines if not line.startswith("INFO")),
             account,
-            seconds,
-            self._readable(event.get("reason", "")) if event else None,
+            tuple(line for line in lines if line != "PONG" and not line.startswith("INFO")),
+            waited,
+            self._readable(event["reason"]) if event else None,
             server_event.get("reason", ""),
             self.letter(server_event.get("client", {}).get("acc", "")),
             len(self.requests) - before,
         )
 
-    def _next(self, events: queue.Queue[dict[str, Any]], account: str) -> dict[str, Any]:
+    @staticmethod
+    def _next(events: queue.Queue[dict[str, Any]], seconds: float) -> dict[str, Any]:
         try:
-            return events.get(timeout=0.01 if account else 0.3)
+            return events.get(timeout=seconds)
         except queue.Empty:
             return {}
 
@@ -440,6 +496,7 @@ class Scene:
         for letter, house in self.houses.items():
             for name, seed in (("", house.seed), (".signing", house.signing), (".role", house.role)):
                 reason = reason.replace(seed.public, f"<{letter}{name}>")
+        reason = reason.replace(self.sentinel.public, "<sentinel>")
         if self.requests:
             reason = reason.replace(self.requests[-1].user, "<user>")
             reason = reason.replace(self.requests[-1].server, "<server>")
