@@ -1,8 +1,8 @@
 """What a change means for connections that are in, as effects to carry out (enforcement spec §3.6).
 
 For each connection, oldest first: room in the account, limits, default permissions, bearer
-tokens and revocation; after all of them the signing keys. The first close of a connection is
-its last effect.
+tokens and revocation; after all of them the signing keys, and those at their limit of
+subscriptions, whom the server gives another 20 ms. A close is a connection's last effect.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import msgspec
 
 from broker.enforcement.limits import HasLimits, Limits, full, limits_of
-from broker.enforcement.permissions import Permissions, defaults_of
+from broker.enforcement.permissions import EVERYTHING, Permissions, defaults_of
 from broker.protocol import texts
 from broker.protocol.texts import Closed
 from issuer.claims.account import AccountClaims, Scope, cut_off
@@ -123,16 +123,23 @@ def account_changed(
             continue
         left.append(session)
     staying: list[S] = []
+    crowded: set[int] = set()
     for session in left:
-        close = change.on(session, shown(session), effects)
+        # Before subscriptions are taken away: that comes too late to stay below the limit.
+        limits = change.limits_of(shown(session))
+        if full(len(session.subscriptions), limits.subscriptions):
+            crowded.add(session.cid)
+        change.rebind(session, limits, effects)
+        close = change.refusal(session, shown(session))
         if close is None:
             staying.append(session)
         else:
             effects.append(close)
-    if change.signers:
-        effects.extend(
-            Close(session, Closed.AUTHENTICATION_FAILURE) for session in staying if change.evicts(session)
-        )
+    for session in staying:
+        if change.evicts(session):
+            effects.append(Close(session, Closed.AUTHENTICATION_FAILURE))
+        elif session.cid in crowded:
+            effects.append(Close(session, Closed.MAX_SUBSCRIPTIONS, texts.TOO_MANY_SUBSCRIPTIONS))
     return effects
 
 
@@ -153,47 +160,15 @@ class _Change:
         self._bearers_out = body.limits.disallow_bearer
         self._asks_tokens = bool(body.revocations) or self._bearers_out
         self._defaults: Permissions | None = None
-        before = None if old is None else defaults_of(old).plain()
-        if before != defaults_of(new).plain():
+        before = EVERYTHING if old is None else defaults_of(old)
+        if before.plain() != defaults_of(new).plain():
             self._defaults = defaults_of(new)
         self._signers_before = {} if old is None else _signers(old, strict=strict(old))
         self._signers = _signers(new, strict=self._strict)
-        self.signers = self._signers != self._signers_before
+        self._signers_changed = self._signers != self._signers_before
         self._limits: dict[tuple[int, int, str, str], Limits] = {}
 
-    def on(self, session: S, shown: UserClaims | None, effects: list[Effect[S]]) -> Close[S] | None:
-        """Put down what changes for one connection; if it must go, how."""
-        limits = self._limits_of(shown)
-        at_limit = full(len(session.subscriptions), limits.subscriptions)
-        permissions = self._defaults if _by_default(session) else None
-        if permissions is not None or not _same(limits, session.limits):
-            effects.append(Rebind(session, limits, permissions))
-        if permissions is not None:
-            effects.extend(_refused(session, permissions))
-        if self._asks_tokens and shown is not None:
-            if shown.nats.bearer_token and self._bearers_out:
-                return Close(session, Closed.AUTHENTICATION_FAILURE, texts.AUTHORIZATION_VIOLATION)
-            # Without a time of issue it counts as revoked, whatever the list says (spec §2.1).
-            if shown.iat == 0 or self._new.revoked(shown.sub, shown.iat):
-                return Close(session, Closed.CREDENTIALS_REVOKED, texts.USER_REVOKED)
-        user = session.user
-        if user is not None and user.iat > 0 and cut_off(self._new.nats.revocations, user.sub, user.iat):
-            return Close(session, Closed.CREDENTIALS_REVOKED, texts.USER_REVOKED)
-        if at_limit:
-            return Close(session, Closed.MAX_SUBSCRIPTIONS, texts.TOO_MANY_SUBSCRIPTIONS)
-        return None
-
-    def evicts(self, session: Session) -> bool:
-        """Whether its signer is gone, or stands for something else now. Of users of signing keys only."""
-        user = session.user
-        if user is None or not user.nats.issuer_account:
-            return False
-        key = session.issuer
-        if not may_sign_users(self._new, key, strict=self._strict):
-            return True
-        return key in self._signers_before and self._signers[key] != self._signers_before[key]
-
-    def _limits_of(self, shown: UserClaims | None) -> Limits:
+    def limits_of(self, shown: UserClaims | None) -> Limits:
         if shown is None:
             return limits_of(None, self._new, self._server)
         body = shown.nats
@@ -204,6 +179,37 @@ class _Change:
             found = limits_of(shown, self._new, self._server, strict=self._strict)
             self._limits[key] = found
         return found
+
+    def rebind(self, session: S, limits: Limits, effects: list[Effect[S]]) -> None:
+        """Put down what else holds for a connection from now on."""
+        permissions = self._defaults if _by_default(session) else None
+        if permissions is not None or not _same(limits, session.limits):
+            effects.append(Rebind(session, limits, permissions))
+        if permissions is not None:
+            effects.extend(_refused(session, permissions))
+
+    def refusal(self, session: S, shown: UserClaims | None) -> Close[S] | None:
+        """How a connection must go whose token is not wanted any more."""
+        if self._asks_tokens and shown is not None:
+            if shown.nats.bearer_token and self._bearers_out:
+                return Close(session, Closed.AUTHENTICATION_FAILURE, texts.AUTHORIZATION_VIOLATION)
+            # Without a time of issue it counts as revoked, whatever the list says (spec §2.1).
+            if shown.iat == 0 or self._new.revoked(shown.sub, shown.iat):
+                return Close(session, Closed.CREDENTIALS_REVOKED, texts.USER_REVOKED)
+        user = session.user
+        if user is not None and user.iat > 0 and cut_off(self._new.nats.revocations, user.sub, user.iat):
+            return Close(session, Closed.CREDENTIALS_REVOKED, texts.USER_REVOKED)
+        return None
+
+    def evicts(self, session: Session) -> bool:
+        """Whether its signer is gone, or stands for something else now. Of users of signing keys only."""
+        user = session.user
+        if not self._signers_changed or user is None or not user.nats.issuer_account:
+            return False
+        key = session.issuer
+        if not may_sign_users(self._new, key, strict=self._strict):
+            return True
+        return key in self._signers_before and self._signers[key] != self._signers_before[key]
 
 
 def account_expired(sessions: Iterable[S]) -> list[Effect[S]]:

@@ -18,8 +18,12 @@ from issuer.tokens.chain import (
     SCOPED_USER_WORDS,
     Gate,
     Proof,
+    account_signers,
     account_trusted,
     activation_trusted,
+    may_sign_users,
+    member_trusted,
+    role_of_signer,
     user_trusted,
 )
 from issuer.tokens.envelope import Verified, decode, encode
@@ -219,3 +223,29 @@ def test_under_strict_usage_a_named_account_must_have_signed_by_a_signing_key() 
     assert activation_trusted(account(), activation(ACCOUNT), strict=True)
     named = activation(ACCOUNT, ACCOUNT.public)
     assert refused_at(activation_trusted(account(), named, strict=True)) is Gate.GRANTER
+
+
+def test_a_member_is_trusted_where_its_account_is_already() -> None:
+    known = account().claims
+    assert member_trusted(known, user(ACCOUNT))
+    assert member_trusted(known, user(ACCOUNT_KEY), strict=True)
+    assert refused_at(member_trusted(known, user(ACCOUNT), strict=True)) is Gate.ISSUER
+    assert refused_at(member_trusted(known, user(OTHER))) is Gate.ISSUER
+    assert refused_at(member_trusted(known, user(ROLE_KEY, subs=1))) is Gate.ROLE
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_the_identity_key_as_one_of_the_signing_keys(*, strict: bool) -> None:
+    # Servers put the identity key into their map after the listed ones, but only without strict usage.
+    listed = account(Scope(key=ACCOUNT.public, role="self")).claims
+    assert may_sign_users(listed, ACCOUNT.public, strict=strict)
+    scope = role_of_signer(listed, ACCOUNT.public, strict=strict)
+    assert (scope is not None) is strict
+    proof = member_trusted(listed, user(ACCOUNT, subs=1), strict=strict)
+    assert refused_at(proof) is (Gate.ROLE if strict else None)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_which_keys_sign_accounts(*, strict: bool) -> None:
+    keys = account_signers(operator(strict=strict).claims)
+    assert keys == ({OPERATOR_KEY.public} if strict else {OPERATOR_KEY.public, OPERATOR.public})

@@ -40,6 +40,7 @@ from issuer.tokens.envelope import (
     encode,
     plain_claims,
     token_hash,
+    written_by_us,
 )
 from issuer.tokens.signer import SeedSigner
 
@@ -490,3 +491,14 @@ class TestFirstFormat:
 
 def test_the_hash_of_a_token_is_sha256_of_its_text() -> None:
     assert token_hash("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_others_wrote_with_something_empty_in_it_is_told_apart() -> None:
+    ours = encode(new_user(USER.public, "ann"), SeedSigner(ACCOUNT), now=NOW).token
+    assert written_by_us(decode(ours, UserClaims))
+    said = json.loads(base64.urlsafe_b64decode(ours.split(".")[1] + "=="))
+    said["nats"]["src"] = []
+    message = f"{b64(V2.encode())}.{b64(json.dumps(said).encode())}"
+    theirs = decode(f"{message}.{b64(ACCOUNT.sign(message.encode()))}", UserClaims)
+    assert theirs.claims == decode(ours, UserClaims).claims
+    assert not written_by_us(theirs)
