@@ -25,6 +25,11 @@ from tests.conformance.themes import THEMES
 FOLDER: Final = Path("build/conformance")
 
 
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.conformance", description=__doc__.partition("\n")[0]
@@ -46,7 +51,7 @@ def main() -> int:
         if asked.case:
             return _play_files(arena, asked.case)
         seed = fresh_seed() if asked.seed == "fresh" else int(asked.seed)
-        print(f"seed {seed}", flush=True)
+        say(f"seed {seed}")
         return _play_themes(arena, asked.theme or list(THEMES), asked.cases, seed, asked.most)
 
 
@@ -54,9 +59,9 @@ def _play_files(arena: Arena, files: list[Path]) -> int:
     parted = 0
     for file in files:
         difference = arena.compare(Case.read(file))
-        print(f"{file}: {'agreed' if difference is None else 'parted'}")
+        say(f"{file}: {'agreed' if difference is None else 'parted'}")
         if difference is not None:
-            print(difference.text())
+            say(difference.text())
             parted += 1
     return 1 if parted else 0
 
@@ -72,6 +77,7 @@ def _play_themes(arena: Arena, themes: list[str], total: int, seed: int, most: i
         differences: list[Difference] = []
         done = 0
         for among in rounds(strategy, seed, count):
+            arena.renew()
             found = arena.compare_all(among.drawn)
             done += len(among.drawn)
             good = {case.key() for case in among.drawn} - {difference.case.key() for difference in found}
@@ -81,23 +87,21 @@ def _play_themes(arena: Arena, themes: list[str], total: int, seed: int, most: i
                 others = good | {d.case.key() for d in found if d.shape != difference.shape}
                 small = smaller(arena, among, difference, others)
                 file = keep(small, FOLDER)
-                print(
-                    f"\n{name}: {difference.shape}\n{small.text()}\n  python -m tests.conformance --case {file}\n",
-                    flush=True,
+                say(
+                    f"\n{name}: {difference.shape}\n{small.text()}\n  python -m tests.conformance --case {file}\n"
                 )
         seconds = time.monotonic() - start
         steady = [d for d in differences if d.steady]
-        print(
-            f"{name:14} {done:5} cases {seconds:7.1f} s  {len(steady):4} in disagreement, {len(differences) - len(steady)} unsteady",
-            flush=True,
+        say(
+            f"{name:14} {done:5} cases {seconds:7.1f} s  {len(steady):4} in disagreement, {len(differences) - len(steady)} unsteady"
         )
         for shape, number in Counter(d.shape for d in differences).most_common():
-            print(f"    {number:4}  {shape}", flush=True)
+            say(f"    {number:4}  {shape}")
         for unsteady in [d for d in differences if not d.steady][:3]:
-            print(f"unsteady: {unsteady.text()}\n  {keep(unsteady, FOLDER)}\n", flush=True)
+            say(f"unsteady: {unsteady.text()}\n  {keep(unsteady, FOLDER)}\n")
         bad += len(differences)
         played += done
-    print(f"{played} cases in {time.monotonic() - begun:.0f} s, {bad} in disagreement")
+    say(f"{played} cases in {time.monotonic() - begun:.0f} s, {bad} in disagreement")
     return 1 if bad else 0
 
 

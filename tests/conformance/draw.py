@@ -72,10 +72,10 @@ payload: Final = st.sampled_from(("", "x", "hello", "0123456789"))
 @st.composite
 def entries(draw: DrawFn, *, most: int = 3, queues: int = 0) -> list[str]:
     """Subjects of a permission; some percent name a queue."""
-    found = []
-    for subject in draw(st.lists(either, max_size=most, unique=True)):
-        found.append(f"{subject} {draw(queue_pattern)}" if chance(draw, queues) else subject)
-    return found
+    return [
+        f"{subject} {draw(queue_pattern)}" if chance(draw, queues) else subject
+        for subject in draw(st.lists(either, max_size=most, unique=True))
+    ]
 
 
 @st.composite

@@ -160,6 +160,7 @@ class _Play:
             if isinstance(op, Ping):
                 link.expect_pong()
             elif isinstance(op, Raw):
+                link.odd = True
                 for _ in _PINGS.findall(op.text):
                     link.expect_pong()
             elif isinstance(op, Sub):
@@ -237,20 +238,23 @@ class _Play:
     async def _events(self) -> Section:
         """What the system account was told of all connections, once they are gone."""
         everyone = [*self.past, *self.links.items()]
+        system = self.host.system
+        # Events and this answer leave the server in one line.
+        await system.request("$SYS.REQ.SERVER.PING.IDZ", "")
+        await asyncio.gather(*(link.barrier() for link in self.links.values()))
         came: dict[str, tuple[Link, list[Item]]] = {
             client: (link, link.take()) for client, link in self.links.items()
         }
         await asyncio.gather(*(link.close() for link in self.links.values()))
-        system = self.host.system
         await system.until_gone({link.cid for _, link in everyone if link.asked}, _GOODBYE)
-        # Events and this answer leave the server in one line.
         await system.request("$SYS.REQ.SERVER.PING.IDZ", "")
         lines = [
             f"{client}: {self.canon.event(kind, event)}"
             for client, link in everyone
             for kind, event in system.events.pop(link.cid, [])
         ]
-        return self.canon.section("events", came, sorted(lines))
+        last = self.canon.section("last", came)
+        return Section("events", (*last.lines, *sorted(lines), *sorted(self.canon.heard)))
 
 
 def _proof(keys: Keys, user: str, how: Signature, nonce: str) -> str | None:

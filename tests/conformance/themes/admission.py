@@ -76,7 +76,7 @@ _ACCOUNT_TWISTS: Final[tuple[tuple[dict[str, Any], dict[str, Any]], ...]] = (
     ({"signing_keys": []}, {}), ({"signing_keys": ["{A.k}", "{A.x}"]}, {}), ({"signing_keys": ["x"]}, {}), ({"signing_keys": [d.scope("A", "k")]}, {}), ({"signing_keys": [d.scope("A", "k"), "{A.k}"]}, {}),
     ({"default_permissions": {"pub": {"deny": ["a"]}}}, {}), ({"default_permissions": {"pub": {"allow": ["a b"]}}}, {}), ({"tags": ["T"], "description": "d", "info_url": "http://x"}, {}), ({"info_url": ":x"}, {}),
     ({"type": "user"}, {}), ({"version": 3}, {}), ({"exports": [{"subject": "a.>", "type": "stream"}]}, {}), ({"exports": [{"subject": "a..b", "type": "stream"}]}, {}), ({"exports": [{"subject": "a", "type": ""}]}, {}),
-    ({"imports": [{"subject": "a", "account": "{Z}", "type": "stream"}]}, {}), ({"mappings": {"a": [{"subject": "b", "weight": 101}]}}, {}), ({"mappings": {"a": []}}, {}), ({"mappings": {"a.*": [{"subject": "b"}]}}, {}),
+    ({"exports": [{"subject": "a.*", "type": "stream"}, {"subject": "a.>", "type": "stream"}]}, {}), ({"mappings": {"a": [{"subject": "b", "weight": 101}]}}, {}), ({"mappings": {"a": []}}, {}), ({"mappings": {"a.*": [{"subject": "b"}]}}, {}),
     ({}, {"form": "broken-signature"}), ({}, {"form": "unsigned"}), ({}, {"form": "first"}), ({}, {"form": "garbage"}), ({}, {"form": "lower-header"}), ({}, {"members": {"sub": None}}),
 )  # fmt: skip
 

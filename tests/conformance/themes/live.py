@@ -26,7 +26,7 @@ from tests.conformance.model import (
 )
 from tests.conformance.themes.admission import _ACCOUNT_TWISTS, entrance, twisted
 from tests.conformance.themes.messages import mapping_table
-from tests.conformance.themes.sharing import HEARD, SIDE, export, import_of, users, world
+from tests.conformance.themes.sharing import HEARD, SIDE, exports_of, import_of, users, world
 
 _CLIENTS: Final = ("u", "v", "t", "b", "w")
 _EVERYTHING: Final[dict[str, Any]] = {"sub": {"allow": [">"]}, "pub": {"allow": [">"]}}
@@ -175,7 +175,7 @@ def sharing_live(draw: DrawFn) -> Case:
         label = draw(st.sampled_from(("A", "B")))
         token = latest[label]
         if label == "A":
-            exports = draw(st.lists(export(kind), max_size=2))
+            exports = draw(exports_of(kind))
             if d.chance(draw, 40):
                 exports = [dict(old) for old in token.nats.get("exports", ())]
                 for old in exports:

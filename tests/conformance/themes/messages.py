@@ -68,18 +68,10 @@ def routing(draw: DrawFn) -> Case:
     """Subscriptions that come and go, in every spelling of CONNECT's switches."""
     users = {"u": d.user("u"), "v": d.user("v")}
     flag = st.sampled_from((True, False, None))
-    steps: list[Step] = []
-    for label in users:
-        steps.append(
-            d.connect(
-                label,
-                verbose=draw(flag),
-                pedantic=draw(flag),
-                echo=draw(flag),
-                headers=draw(flag),
-                no_responders=False,
-            )
-        )
+    flags = ("verbose", "pedantic", "echo", "headers")
+    steps: list[Step] = [
+        d.connect(label, no_responders=False, **{name: draw(flag) for name in flags}) for label in users
+    ]
     op: st.SearchStrategy[Op] = st.one_of(
         d.publication(d.odd),
         d.publication(),
