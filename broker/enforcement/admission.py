@@ -36,7 +36,7 @@ from typing import Final
 import msgspec
 
 from broker.enforcement.admitting import ADMITTING
-from broker.enforcement.case import NOBODY, Attempt, Case, Reads, take
+from broker.enforcement.case import ACCOUNT_TOKEN, NOBODY, Asks, Attempt, Case, Reads, take
 from broker.enforcement.identifying import IDENTIFYING
 from broker.enforcement.limits import UNLIMITED, HasLimits, Limits, limits_of
 from broker.enforcement.permissions import EVERYTHING, USER_TOKEN, Permissions, permissions_of
@@ -49,9 +49,11 @@ from issuer.claims.account import AccountClaims, Scope
 from issuer.claims.fields import Permission, with_body
 from issuer.claims.templates import EVERYTHING as EVERY_SUBJECT
 from issuer.claims.user import UserClaims
+from issuer.findings import Level, blocking, validate
 from issuer.keys.nkeys import PublicKey
 from issuer.tokens.envelope import Verified, plain_claims, written_by_us
 
+LOOKUP: Final = "Account JWT lookup error"
 CALLOUT_SUBJECT: Final = "$SYS.REQ.USER.AUTH"
 _CLOSED: Final = {
     Gate.PROXY: Closed.PROXY_NOT_TRUSTED,
@@ -111,10 +113,10 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """What a refused client is told."""
 
 
-def identify(attempt: Attempt, trust: Trust, *, now: float, read: Reads) -> Identified:
-    """Steps 1 to 7: whose token it is, and of which account."""
+def identify(attempt: Attempt, trust: Trust, *, now: float, read: Reads, proxied: bool = False) -> Identified:
+    """Steps 1 to 7: whose token it is, and of which account. That it is `proxied` may be known already."""
     case = Case(attempt, trust, now)
-    case.read = read
+    case.read, case.proxied = read, proxied
     steps = tuple(take(IDENTIFYING, case))
     if not steps[-1].passed:
         return Identified(steps, case.user, None, case.sentinel, case.proxied)
@@ -130,27 +132,39 @@ def admit(
     now: float,
     server_limits: HasLimits = UNLIMITED,
     local: tzinfo | None = None,
+    asks: tuple[Asks, ...] = ADMITTING,
 ) -> Admission:
     """Steps 8 to 20: whether the account takes it in, and on which terms.
 
     `account` is None if it could not be found; `local` is the zone of windows without one (None:
-    this machine's).
+    this machine's). Other `asks` are for explanations only.
     """
     user = identified.user
     if user is None or identified.account is None:
         return _refused(identified.steps, user)
     if account is None:
-        words = "Account JWT lookup error"
-        step = Step(Gate.ACCOUNT, False, "user /nats/issuer_account", identified.account, USER_TOKEN, words)
+        step = Step(Gate.ACCOUNT, False, "user /nats/issuer_account", identified.account, USER_TOKEN, LOOKUP)
         return _refused((*identified.steps, step), user)
     case = Case(attempt, trust, now)
     case.user, case.claims, case.body = user, user.claims, user.claims.nats
     case.account, case.expired, case.room = account.claims, account.expired, account.connections
     case.local, case.proxied = local, identified.proxied
-    steps = (*identified.steps, *take(ADMITTING, case))
+    steps = (*identified.steps, *take(asks, case))
     if not steps[-1].passed:
         return _refused(steps, user)
     return _terms(case, steps, server_limits)
+
+
+def account_fault(account: AccountClaims, trust: Trust, *, now: float) -> Step | None:
+    """Why an account that was found cannot be put in force; as far as the server's log tells, all one."""
+    words = f"{LOOKUP}: account validation failed"
+    if account.iss not in trust.keys:
+        return Step(Gate.ACCOUNT, False, "account /iss", account.iss, ACCOUNT_TOKEN, words)
+    findings = validate(account, now=int(now))
+    if not blocking(findings, include_time=True):
+        return None
+    first = next(finding for finding in findings if finding.level is not Level.WARNING)
+    return Step(Gate.ACCOUNT, False, f"account {first.pointer}", first.message, ACCOUNT_TOKEN, words)
 
 
 def _refused(steps: tuple[Step, ...], user: Verified[UserClaims] | None) -> Admission:
@@ -224,6 +238,7 @@ __all__ = [
     "Reads",
     "Trust",
     "TrustError",
+    "account_fault",
     "admit",
     "expiry",
     "identify",

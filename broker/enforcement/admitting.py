@@ -188,3 +188,13 @@ ADMITTING: Final[tuple[Asks, ...]] = (
     _connections,
     _delegation,
 )
+
+
+def _taken_for_granted(case: Case) -> Step:
+    return Step(Gate.SIGNATURE, True, "user /sub", case.claims.sub, "taken for granted")
+
+
+GRANTING: Final[tuple[Asks, ...]] = tuple(
+    _taken_for_granted if ask is _signature else ask for ask in ADMITTING
+)
+"""The same for who asks without connecting: that the user's key is there is taken for granted."""

@@ -6,7 +6,7 @@ functions put the same answers into a trace, with the claim that decided.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -24,7 +24,7 @@ GATEWAY_PREFIX: Final = "_GR_."
 CONSENSUS_PREFIX: Final = "$NRG."
 RESERVED_REPLIES: Final = ("_R_.", "$JS.ACK.", GATEWAY_PREFIX)
 PROTOCOL: Final = "protocol"
-_LIMITS: Final = "least of user, account and server"
+LIMITS: Final = "least of user, account and server"
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -52,32 +52,34 @@ def decide_publish(
     subject itself. `remembered` is a request with this subject for its reply. With `asked` False
     the question is not about this moment: would an answer be let through, once there is a request?
     """
-    steps = [_size(limits, size)]
-    destinations = tuple(mapped) or (subject,)
-    if destinations != (subject,):
-        steps.append(Step(Gate.MAPPING, True, "account /nats/mappings", destinations, "account token"))
-    if any(each.startswith(GATEWAY_PREFIX) for each in destinations):
-        steps.append(_reserved(Gate.RESERVED_SUBJECT, texts.publish_violation(subject), subject))
-        return Verdict(tuple(steps))
-    refused = [each for each in destinations if not permissions.can_publish(each)]
-    if len(refused) == len(destinations):
-        steps.extend(_publish_steps(permissions, refused[0]))
-        if permissions.response is not None:
-            steps.append(_response(permissions, permissions.response, refused[0], remembered, asked=asked))
-    else:
-        passing = next(each for each in destinations if each not in refused)
-        steps.extend(_publish_steps(permissions, passing))
-        if refused:
-            # The mapping chooses: some of the messages are refused, some not.
-            failed = next(step for step in _publish_steps(permissions, refused[0]) if not step.passed)
-            steps.append(Step(Gate.FILTER, True, failed.field, tuple(refused), failed.source, failed.words))
-    if any(each.startswith(CONSENSUS_PREFIX) for each in destinations) and not system_account:
-        steps.append(_reserved(Gate.RESERVED_SUBJECT, texts.publish_violation(subject), subject))
-    if reply:
-        held = not reply.startswith(RESERVED_REPLIES)
-        words = "" if held else texts.reply_violation(reply)
-        steps.append(Step(Gate.RESERVED_REPLY, held, "the reply subject", reply, PROTOCOL, words))
-    return Verdict(tuple(steps))
+
+    def steps() -> Iterator[Step]:
+        yield _size(limits, size)
+        destinations = tuple(mapped) or (subject,)
+        if destinations != (subject,):
+            yield Step(Gate.MAPPING, True, "account /nats/mappings", destinations, "account token")
+        if any(each.startswith(GATEWAY_PREFIX) for each in destinations):
+            yield _reserved(Gate.RESERVED_SUBJECT, texts.publish_violation(subject), subject)
+        refused = [each for each in destinations if not permissions.can_publish(each)]
+        if len(refused) == len(destinations):
+            yield from _publish_steps(permissions, refused[0])
+            if permissions.response is not None:
+                yield _response(permissions, permissions.response, refused[0], remembered, asked=asked)
+        else:
+            passing = next(each for each in destinations if each not in refused)
+            yield from _publish_steps(permissions, passing)
+            if refused:
+                # The mapping chooses: some of the messages are refused, some not.
+                failed = next(step for step in _publish_steps(permissions, refused[0]) if not step.passed)
+                yield Step(Gate.FILTER, True, failed.field, tuple(refused), failed.source, failed.words)
+        if any(each.startswith(CONSENSUS_PREFIX) for each in destinations) and not system_account:
+            yield _reserved(Gate.RESERVED_SUBJECT, texts.publish_violation(subject), subject)
+        if reply:
+            held = not reply.startswith(RESERVED_REPLIES)
+            words = "" if held else texts.reply_violation(reply)
+            yield Step(Gate.RESERVED_REPLY, held, "the reply subject", reply, PROTOCOL, words)
+
+    return _until_refused(steps())
 
 
 def decide_subscribe(
@@ -93,38 +95,34 @@ def decide_subscribe(
 
     `subscriptions` are those the connection has; `max_tokens` 0 is any number.
     """
-    words = texts.subscription_violation(subject, queue)
-    allowed = permissions.subscribe_allowed(subject, queue)
-    steps = [_allow_step(permissions, subject, queue, words, passed=allowed)]
-    if allowed:
+
+    def steps() -> Iterator[Step]:
+        words = texts.subscription_violation(subject, queue)
+        allowed = permissions.subscribe_allowed(subject, queue)
+        yield _allow_step(permissions, subject, queue, words, passed=allowed)
         denied = permissions.subscribe_denied(subject, queue)
-        steps.append(_deny_step(permissions, subject, queue, words, passed=not denied))
-    if queue == RESERVED_QUEUE:
-        steps.append(_reserved(Gate.RESERVED_QUEUE, words, queue))
-    if max_tokens:
-        fits = subject.count(".") < max_tokens
-        text = "" if fits else texts.too_many_tokens(subject)
-        steps.append(
-            Step(Gate.TOKENS, fits, "max_subscription_tokens", max_tokens, "server configuration", text)
-        )
-    limit = limits.subscriptions
-    if limit != NO_LIMIT:
-        room = not full(subscriptions, limit)
-        text = "" if room else texts.TOO_MANY_SUBSCRIPTIONS
-        steps.append(Step(Gate.SUBSCRIPTIONS, room, "subs", limit, _LIMITS, text))
-    if not server_subject(subject):
-        steps.append(Step(Gate.SUBJECT, False, "the subject", subject, PROTOCOL, texts.INVALID_SUBJECT))
-    if permissions.filters(subject, queue):
-        held = tuple(
-            entry
-            for entry in permissions.sub.deny
-            if overlaps(_subject_of(entry), subject)
-            and (not _queue_of(entry) or (queue and queue_fits(queue, (_queue_of(entry),))))
-        )
-        if held:
-            field = f"{permissions.field}/sub/deny"
-            steps.append(Step(Gate.FILTER, True, field, held, permissions.source))
-    return Verdict(tuple(steps))
+        yield _deny_step(permissions, subject, queue, words, passed=not denied)
+        if queue == RESERVED_QUEUE:
+            yield _reserved(Gate.RESERVED_QUEUE, words, queue)
+        if max_tokens:
+            fits = subject.count(".") < max_tokens
+            text = "" if fits else texts.too_many_tokens(subject)
+            field, source = "max_subscription_tokens", "server configuration"
+            yield Step(Gate.TOKENS, fits, field, max_tokens, source, text)
+        limit = limits.subscriptions
+        if limit != NO_LIMIT:
+            room = not full(subscriptions, limit)
+            text = "" if room else texts.TOO_MANY_SUBSCRIPTIONS
+            yield Step(Gate.SUBSCRIPTIONS, room, "subs", limit, LIMITS, text)
+        if not server_subject(subject):
+            yield Step(Gate.SUBJECT, False, "the subject", subject, PROTOCOL, texts.INVALID_SUBJECT)
+        if permissions.filters(subject, queue):
+            held = tuple(entry for entry in permissions.sub.deny if _withholds(entry, subject, queue))
+            if held:
+                field = f"{permissions.field}/sub/deny"
+                yield Step(Gate.FILTER, True, field, held, permissions.source)
+
+    return _until_refused(steps())
 
 
 def decide_delivery(permissions: Permissions, subject: str, queue: str = "") -> Verdict:
@@ -135,10 +133,28 @@ def decide_delivery(permissions: Permissions, subject: str, queue: str = "") -> 
     return Verdict((msgspec.structs.replace(step, gate=Gate.DELIVERY_DENY),))
 
 
+def _until_refused(steps: Iterator[Step]) -> Verdict:
+    """The steps up to the one that ends it: a failed list may yet be overridden by the step after it."""
+    taken: list[Step] = []
+    for step in steps:
+        if step.gate is not Gate.RESPONSE and not Verdict(tuple(taken)).allowed and taken:
+            break
+        taken.append(step)
+    return Verdict(tuple(taken))
+
+
+def _withholds(entry: str, subject: str, queue: str) -> bool:
+    """Whether a denial keeps some message from a subscription that was accepted."""
+    named = _queue_of(entry)
+    return overlaps(_subject_of(entry), subject) and (
+        not named or (bool(queue) and queue_fits(queue, (named,)))
+    )
+
+
 def _size(limits: HasLimits, size: int) -> Step:
     limit = limits.payload
     fits = limit == NO_LIMIT or size <= limit
-    return Step(Gate.PAYLOAD, fits, "payload", limit, _LIMITS, "" if fits else texts.PAYLOAD_VIOLATION)
+    return Step(Gate.PAYLOAD, fits, "payload", limit, LIMITS, "" if fits else texts.PAYLOAD_VIOLATION)
 
 
 def _publish_steps(permissions: Permissions, subject: str) -> list[Step]:
