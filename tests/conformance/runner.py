@@ -91,7 +91,7 @@ class Arena:
         self._pairs: dict[ServerKind, tuple[Host, Host]] = {}
         self._salts = itertools.count()
         self._session = f"{time.time_ns()}"
-        self._runner = asyncio.Runner(loop_factory=_loop())
+        self._runner = asyncio.Runner(loop_factory=event_loop())
         self._starting = asyncio.Lock()
 
     def __enter__(self) -> Self:
@@ -181,7 +181,7 @@ class Arena:
         return None if agree else Difference(case, left, right, alike)
 
 
-def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ImportError:

@@ -69,9 +69,10 @@ def routing(draw: DrawFn) -> Case:
     users = {"u": d.user("u"), "v": d.user("v")}
     flag = st.sampled_from((True, False, None))
     flags = ("verbose", "pedantic", "echo", "headers")
-    steps: list[Step] = [
-        d.connect(label, no_responders=False, **{name: draw(flag) for name in flags}) for label in users
-    ]
+    steps: list[Step] = []
+    for label in users:
+        options: dict[str, Any] = {name: draw(flag) for name in flags}
+        steps += [d.connect(label, no_responders=False, **options)]
     op: st.SearchStrategy[Op] = st.one_of(
         d.publication(d.odd),
         d.publication(),

@@ -1,0 +1,1 @@
+"""Fuzz targets: `python -m tests.fuzz [protocol|connect] --runs N --seed S`."""
