@@ -16,7 +16,7 @@ import msgspec
 from broker.account import Account
 from broker.client import Client
 from broker.configuration.options import Options
-from broker.enforcement import placement
+from broker.enforcement import live, placement
 from broker.enforcement.admission import CALLOUT_SUBJECT, Admission, Attempt
 from broker.enforcement.limits import full
 from broker.enforcement.placement import Answered, Denied, Placement, Question, earlier
@@ -107,7 +107,7 @@ class Delegation:
         _Asking(core, client, account, admission, then).send(body, self._signer)
 
     def place(self, client: Client, answer: Placed | Declined) -> Placed | None:
-        """Put an answer in force: bind the connection, or turn it away and return None."""
+        """Put an answer in force: bind the connection, or end it and return None."""
         core = self._core
         if isinstance(answer, Declined):
             if answer.target is not None:
@@ -128,6 +128,10 @@ class Delegation:
         client.username = options.nkey or options.user or (REDACTED if options.auth_token else "")
         account = answer.account
         client.name_tag = account.claims.name if account.claims is not None else ""
+        if admission.expires_at is not None and admission.expires_at <= core.now():
+            # Over before it began: the client hears that in place of its first PONG.
+            core.carry_out(live.user_expired(client))
+            return None
         return answer
 
     def turned_away(self, client: Client, account: Account, admission: Admission) -> bool:

@@ -570,6 +570,15 @@ def test_the_time_of_what_it_came_with_is_still_measured(world: World) -> None:
     assert client.closed is Closed.AUTHENTICATION_EXPIRED
 
 
+def test_over_in_the_second_it_begins(world: World) -> None:
+    world.reply = lambda request: [world.good(request, exp=int(START))]
+    client = world.come()
+    assert world.enter(client) is None
+    assert world.words_to(client) == b"-ERR 'User Authentication Expired'\r\n"
+    assert client.closed is Closed.AUTHENTICATION_EXPIRED
+    assert not world.watcher.seen
+
+
 def test_what_it_came_with_had_no_subscriptions_left(world: World) -> None:
     world.reply = lambda request: [world.good(request)]
     client = world.come(jwt=world.sentinel_token(subs=0))
