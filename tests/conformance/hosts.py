@@ -40,8 +40,8 @@ def _guest() -> str:
     return _shared_token(Token(signer="HOST", sub="guest", name="guest", nats=nats))
 
 
-def configuration(kind: ServerKind) -> str:
-    """The file of a kind of server."""
+def configuration(kind: ServerKind, *, patience: int = AUTH_SECONDS) -> str:
+    """The file of a kind of server; `patience` is how many seconds a client has for its CONNECT."""
     strict = kind == "strict"
     body = {"system_account": "{SYS}", "signing_keys": ["{OS}"], "strict_signing_key_usage": strict}
     signer = "OS" if strict else "O"
@@ -61,7 +61,7 @@ def configuration(kind: ServerKind) -> str:
         ServerConfig("full", "conformance", operator, SHARED["SYS"].public, accounts),
         Options(allow_delete=True, timeout=FETCH_SECONDS),
     )
-    text += f"authorization {{ timeout: {AUTH_SECONDS} }}\n"
+    text += f"authorization {{ timeout: {patience} }}\n"
     more: dict[ServerKind, str] = {
         "plain": "",
         "strict": "",
@@ -138,13 +138,13 @@ class System(Link):
 class Host:
     """One server process. `start` before the loop runs, `enter` inside it."""
 
-    def __init__(self, which: Which, kind: ServerKind) -> None:
+    def __init__(self, which: Which, kind: ServerKind, *, patience: int = AUTH_SECONDS) -> None:
         self.which = which
         self.kind = kind
         self.port = 0
         self._folder = Folder(None, f"accredit-{which}-")
         place = self._folder.path
-        (place / "server.conf").write_text(configuration(kind), encoding="utf-8")
+        (place / "server.conf").write_text(configuration(kind, patience=patience), encoding="utf-8")
         program = [str(binary())] if which == "real" else [sys.executable, "-m", "broker"]
         self._command = [
             *program,
@@ -206,6 +206,13 @@ class Host:
         if self._system is not None:
             await self._system.close()
             self._system = None
+
+    def resident(self) -> int:
+        """Kilobytes of memory it holds."""
+        for line in Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        raise self._process.fault("is gone")
 
     def alive(self) -> bool:
         return self._process.alive()
