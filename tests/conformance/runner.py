@@ -205,25 +205,27 @@ class Round:
 
     cases: SearchStrategy[Case]
     seed: int
+    examples: int
     drawn: tuple[Case, ...]
 
 
 def rounds(cases: SearchStrategy[Case], seed: int, count: int) -> Iterator[Round]:
     """Until there are so many different cases; the same ones for the same seed."""
     seen: set[bytes] = set()
+    examples = min(_ROUND, 2 * count)  # many are drawn twice
     while len(seen) < count:
-        found = _draw(cases, seed)
+        found = _draw(cases, seed, examples)
         fresh = [key for key in found if key not in seen][: count - len(seen)]
         seen.update(fresh)
-        yield Round(cases, seed, tuple(found[key] for key in fresh))
+        yield Round(cases, seed, examples, tuple(found[key] for key in fresh))
         seed += 1
 
 
-def _draw(cases: SearchStrategy[Case], seed: int) -> dict[bytes, Case]:
+def _draw(cases: SearchStrategy[Case], seed: int, examples: int) -> dict[bytes, Case]:
     found: dict[bytes, Case] = {}
 
     @hypothesis.seed(seed)
-    @hypothesis.settings(_SETTINGS, max_examples=_ROUND, phases=[Phase.generate])
+    @hypothesis.settings(_SETTINGS, max_examples=examples, phases=[Phase.generate])
     @hypothesis.given(cases)
     def collect(case: Case) -> None:
         found[case.key()] = case
@@ -248,7 +250,7 @@ def smaller(arena: Arena, among: Round, wanted: Difference, good: Iterable[bytes
     deadline = time.monotonic() + _SHRINK_SECONDS
 
     @hypothesis.seed(among.seed)
-    @hypothesis.settings(_SETTINGS, max_examples=_ROUND, phases=[Phase.generate, Phase.shrink])
+    @hypothesis.settings(_SETTINGS, max_examples=among.examples, phases=[Phase.generate, Phase.shrink])
     @hypothesis.given(among.cases)
     def search(case: Case) -> None:
         nonlocal best
