@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from broker.account import Account
-from broker.client import Client
+from broker.client import Client, Kind
 from broker.configuration.options import Options
 from broker.enforcement import live, placement
 from broker.enforcement.admission import CALLOUT_SUBJECT, Admission, Attempt
@@ -210,7 +210,8 @@ def request_body(
             jwt=token,
             nkey=attempt.nkey,
             sig=attempt.signature,
-            auth_token=attempt.auth_token,
+            # A password of MQTT may as well be a token: the service gets it as both.
+            auth_token=attempt.password if client.kind is Kind.MQTT else attempt.auth_token,
             user=attempt.user,
             password=attempt.password,
             name=attempt.name,

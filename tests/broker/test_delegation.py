@@ -342,6 +342,23 @@ def test_the_default_token_is_told_in_place_of_none() -> None:
         assert world.request(world.messages[-1]).nats.connect_opts.jwt == token
 
 
+@pytest.mark.parametrize("opaque", [False, True])
+def test_a_password_of_mqtt_may_be_anything(world: World, opaque: bool) -> None:
+    token = world.sentinel_token()
+    assert world.core.trust is not None
+    if opaque:
+        world.core.trust = replace(world.core.trust, default_sentinel=token)
+    password = "opaque" if opaque else token
+    client = world.core.open(Kind.MQTT, Port(), "10.1.2.3", 1883)
+    client.options = ConnectOptions(user="bob", password=password)
+    client.mqtt_id = "dev1"
+    world.ask(client)
+    body = world.request(world.messages[0]).nats
+    assert (body.client_info.type, body.client_info.mqtt_id) == ("mqtt", "dev1")
+    said = body.connect_opts
+    assert (said.jwt, said.user, said.password, said.auth_token) == (token, "bob", password, password)
+
+
 def test_a_request_is_sealed_for_an_account_with_a_curve_key() -> None:
     world = World(xkey=True)
     world.reply = lambda request: [world.good(request)]

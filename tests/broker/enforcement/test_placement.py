@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from broker.enforcement.admission import AccountFacts
@@ -349,6 +351,26 @@ def test_a_callout_switched_off_meanwhile_may_place_nowhere_else() -> None:
     off = callout("*", users=())
     assert denied(read(response(user()), account=off))[0] is Gate.ALLOWED
     assert isinstance(read(response(user(by=CALLOUT.seed)), account=off), Answered)
+
+
+@given(st.binary())
+def test_whatever_bytes_come_nobody_is_in(payload: bytes) -> None:
+    """Anything that no key signed is refused with words, for either kind of question."""
+    for question in (PLAIN, SEALED):
+        gate, words = denied(read(payload, question))
+        assert gate in {Gate.CONTENT, Gate.SEAL, Gate.RESPONSE}
+        assert words
+
+
+GOOD = response(user())
+
+
+@given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
+def test_a_byte_changed_lets_nobody_in(place: int, byte: int) -> None:
+    changed = GOOD[:place] + bytes([byte]) + GOOD[place + 1 :]
+    answered = read(changed)
+    # The last letter of a signature has bits that mean nothing.
+    assert isinstance(answered, Denied) or changed == GOOD or place == len(GOOD) - 1
 
 
 # --- sealed ----------------------------------------------------------------------------------------
