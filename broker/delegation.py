@@ -113,6 +113,7 @@ class Delegation:
             if answer.target is not None:
                 core.bind(client, answer.target, None)
                 client.name_tag = answer.target.name
+                client.token = client.username = ""
             core.refuse(client, answer.closed, answer.text, answer.reason, answer.callout)
             return None
 
