@@ -20,9 +20,7 @@ PATIENCE: Final = 20
 _PATIENCE: Final = struct.pack("ll", PATIENCE, 0)
 _WINDOW: Final = 32
 _CHUNK: Final = 1 << 18
-BODY: Final = b"fifteen letters!"
 MARK: Final = b"!"  # once in each payload, nowhere else on the wire
-END: Final = b" 16\r\n" + BODY + b"\r\n"
 
 
 class LoadError(RuntimeError):
@@ -106,7 +104,23 @@ class Receivers:
         for link in links:
             self._poll.register(link.fileno, select.EPOLLIN)
         self._buffer = bytearray(_CHUNK)
+        self._recorded: dict[int, bytearray] | None = None
         self.count = 0
+
+    def record(self) -> None:
+        """Keep what comes in, to be compared."""
+        self._recorded = {number: bytearray() for number in self._links}
+
+    def compare(self, expected: Sequence[bytes]) -> None:
+        """Each connection has got exactly these bytes since `record`, which ends."""
+        recorded, self._recorded = self._recorded or {}, None
+        for seen, wanted in zip(recorded.values(), expected, strict=True):
+            # The last line end may still be on its way: messages are counted by what stands before it.
+            found = seen.replace(b"PING\r\n", b"").rstrip(b"\r\n")
+            if found != wanted.rstrip(b"\r\n"):
+                pairs = enumerate(zip(found, wanted, strict=False))
+                place = next((number for number, (one, other) in pairs if one != other), 0)
+                raise LoadError(f"other messages than expected: {bytes(found[place:])[:200]!r}")
 
     def read(self, wanted: int) -> None:
         """Until so many have come in since the beginning."""
@@ -121,6 +135,8 @@ class Receivers:
                 if not size or (not found and buffer.startswith(b"-ERR")):
                     raise LoadError(f"cut off: {bytes(buffer[:size])[:200]!r}")
                 self.count += found
+                if self._recorded is not None:
+                    self._recorded[number] += buffer[:size]
 
     def read_all(self, wanted: int) -> None:
         """Exactly so many, and no more."""

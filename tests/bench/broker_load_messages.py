@@ -6,10 +6,10 @@ import itertools
 import random
 import re
 import select
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from tests.bench.broker_load_links import BODY, END, PATIENCE, LoadError, Receivers, let_in
+from tests.bench.broker_load_links import MARK, PATIENCE, LoadError, Receivers, let_in
 from tests.bench.broker_load_world import World
 
 _PER_WRITE: Final = 500
@@ -21,8 +21,19 @@ _DISTINCT: Final = 100_000
 _CONNECTIONS: Final = 10
 
 
-def _publications(subjects: Iterable[bytes]) -> bytes:
-    return b"".join(b"PUB " + subject + END for subject in subjects)
+# A subscriber of a flow, and the number it gave the subscription that a message fits.
+Goal = tuple[int, bytes]
+
+
+def _body(number: int) -> bytes:
+    """16 bytes that are another message's at no other place of a batch."""
+    return b"%015d%b" % (number, MARK)
+
+
+def _publications(subjects: Iterable[bytes], *, first: int = 0) -> bytes:
+    return b"".join(
+        b"PUB %b 16\r\n%b\r\n" % (subject, _body(number)) for number, subject in enumerate(subjects, first)
+    )
 
 
 class Publishing:
@@ -45,15 +56,17 @@ class Publishing:
 class Flow:
     """One publisher, some subscribers; the publisher stays a window of deliveries ahead.
 
-    `blobs`: what is written at once, with the number of deliveries it makes.
+    `subjects` make a batch; `goals` says where each must arrive. The first batch is compared byte
+    for byte with that, the later ones are counted.
     """
 
     def __init__(
         self,
         port: int,
         world: World,
-        blobs: Sequence[tuple[bytes, int]],
+        subjects: Sequence[bytes],
         subscribing: Sequence[bytes],
+        goals: Callable[[bytes], Sequence[Goal]],
         *,
         permitted: bool = False,
     ) -> None:
@@ -63,9 +76,21 @@ class Flow:
         for link, lines in zip(subscribers, subscribing, strict=True):
             link.flush(lines)
         self._receivers = Receivers(subscribers)
-        self._blobs = blobs
-        self._window = 4 * max(deliveries for _, deliveries in blobs)
+        self._blobs: list[tuple[bytes, int]] = []
+        arrivals: list[list[bytes]] = [[] for _ in subscribing]
+        for start in range(0, len(subjects), _PER_WRITE):
+            part = subjects[start : start + _PER_WRITE]
+            deliveries = 0
+            for number, subject in enumerate(part, start):
+                for subscriber, sid in goals(subject):
+                    arrivals[subscriber].append(b"MSG %b %b 16\r\n%b\r\n" % (subject, sid, _body(number)))
+                    deliveries += 1
+            self._blobs.append((_publications(part, first=start), deliveries))
+        self._window = 4 * max(deliveries for _, deliveries in self._blobs)
         self._sent = 0
+        self._receivers.record()
+        self.batch()
+        self._receivers.compare([b"".join(each) for each in arrivals])
 
     def batch(self) -> int:
         before = self._sent
@@ -83,15 +108,19 @@ class Flow:
 
 
 def one_subscriber(port: int, world: World, *, permitted: bool = False) -> Flow:
-    blob = _publications([b"bench.one"] * _PER_WRITE)
-    return Flow(port, world, [(blob, _PER_WRITE)] * 100, [b"SUB bench.one 1\r\n"], permitted=permitted)
+    subjects = [b"bench.one"] * (100 * _PER_WRITE)
+    goal = [(0, b"1")]
+    return Flow(port, world, subjects, [b"SUB bench.one 1\r\n"], lambda _: goal, permitted=permitted)
 
 
 def fan_out(port: int, world: World, *, permitted: bool = False) -> Flow:
-    count = _PER_WRITE // 2
-    blob = _publications([b"bench.fan"] * count)
-    subscribing = [b"SUB bench.fan 1\r\n"] * _FAN
-    return Flow(port, world, [(blob, count * _FAN)] * 8, subscribing, permitted=permitted)
+    """Each subscriber numbers its subscription otherwise: no two get the same bytes."""
+    sids = [b"%d" % (1 + number) for number in range(_FAN)]
+    subscribing = [b"SUB bench.fan %b\r\n" % sid for sid in sids]
+    everybody = list(enumerate(sids))
+    return Flow(
+        port, world, [b"bench.fan"] * 4 * _PER_WRITE, subscribing, lambda _: everybody, permitted=permitted
+    )
 
 
 def distinct(port: int, world: World, *, permitted: bool = False) -> Flow:
@@ -99,37 +128,45 @@ def distinct(port: int, world: World, *, permitted: bool = False) -> Flow:
     cells = list(itertools.product(range(100), range(100)))
     shapes = (b"bench.d.%d.%d.*", b"bench.d.%d.%d.>", b"bench.*.%d.%d.*")
     patterns = [shapes[(a + b) % 3] % (a, b) for a, b in cells]
-    subjects = [b"bench.d.%d.%d.%d" % (a, b, c) for a, b in cells for c in range(_DISTINCT // len(cells))]
+    subjects = {
+        b"bench.d.%d.%d.%d" % (*cell, last): place
+        for place, cell in enumerate(cells)
+        for last in range(_DISTINCT // len(cells))
+    }
     return _scattered(port, world, patterns, subjects, permitted=permitted)
 
 
 def matching(port: int, world: World, *, subscriptions: int) -> Flow:
     """The same number of distinct subjects, spread evenly over few or many subscriptions."""
     patterns = [b"bench.m.%05d.*" % number for number in range(subscriptions)]
-    subjects = [
-        b"bench.m.%05d.%03d" % (number % subscriptions, number // subscriptions)
+    subjects = {
+        b"bench.m.%05d.%03d" % (number % subscriptions, number // subscriptions): number % subscriptions
         for number in range(_DISTINCT)
-    ]
+    }
     return _scattered(port, world, patterns, subjects, permitted=False)
 
 
 def _scattered(
-    port: int, world: World, patterns: Sequence[bytes], subjects: list[bytes], *, permitted: bool
+    port: int, world: World, patterns: Sequence[bytes], subjects: Mapping[bytes, int], *, permitted: bool
 ) -> Flow:
-    random.Random(1).shuffle(subjects)
+    """Patterns dealt to ten subscribers; `subjects` says which pattern each subject fits."""
     # Numbers of one length: lines of the same size, however many subscriptions there are.
-    lines = [b"SUB %b %d\r\n" % (pattern, 100_000 + sid) for sid, pattern in enumerate(patterns)]
+    sids = [b"%d" % (100_000 + place) for place in range(len(patterns))]
+    lines = [b"SUB %b %b\r\n" % line for line in zip(patterns, sids, strict=True)]
     subscribing = [b"".join(lines[first::_CONNECTIONS]) for first in range(_CONNECTIONS)]
-    blobs = [(_publications(part), len(part)) for part in _parts(subjects)]
-    return Flow(port, world, blobs, subscribing, permitted=permitted)
+    shuffled = list(subjects)
+    random.Random(1).shuffle(shuffled)
+
+    def goals(subject: bytes) -> Sequence[Goal]:
+        place = subjects[subject]
+        return [(place % _CONNECTIONS, sids[place])]
+
+    return Flow(port, world, shuffled, subscribing, goals, permitted=permitted)
 
 
-def _parts(subjects: list[bytes]) -> Iterator[list[bytes]]:
-    for start in range(0, len(subjects), _PER_WRITE):
-        yield subjects[start : start + _PER_WRITE]
-
-
-_REQUEST: Final = re.compile(rb"MSG bench\.svc 1 (_INBOX\.\d\d\.\d{8}) 16\r\n" + re.escape(BODY) + rb"\r\n")
+_BODY: Final = _body(1)
+_END: Final = b" 16\r\n" + _BODY + b"\r\n"
+_REQUEST: Final = re.compile(rb"MSG bench\.svc 1 (_INBOX\.\d\d\.\d{8}) 16\r\n" + re.escape(_BODY) + rb"\r\n")
 
 
 class Requesting:
@@ -177,8 +214,8 @@ class Requesting:
     def _ask(self, index: int) -> None:
         self._asked += 1
         inbox = b"_INBOX.%02d.%08d" % (index, self._asked)
-        self._expected[index] = b"MSG " + inbox + b" 1" + END
-        self._requesters[index].send(b"PUB bench.svc " + inbox + END)
+        self._expected[index] = b"MSG " + inbox + b" 1" + _END
+        self._requesters[index].send(b"PUB bench.svc " + inbox + _END)
 
     def _answered(self, index: int) -> bool:
         link, expected = self._requesters[index], self._expected[index]
@@ -201,7 +238,7 @@ class Requesting:
         end = 0
         answers = []
         for match in _REQUEST.finditer(data):
-            answers.append(b"PUB " + match[1] + END)
+            answers.append(b"PUB " + match[1] + _END)
             end = match.end()
         self._rests[number] = rest = data[end:]
         if len(rest) > 200:
