@@ -41,4 +41,3 @@ class Identity:
             "git_commit": self.build,
             "go": "",
         }
-

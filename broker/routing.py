@@ -288,7 +288,13 @@ class Router:
         account.out_bytes += size
         self.counters.out_msgs += 1
         self.counters.out_bytes += size
-        if reply and client.remembers_replies and not client.permissions.can_publish(reply):
+        # The server asks whether it may answer already, and to ask counts as an answer.
+        if (
+            reply
+            and client.remembers_replies
+            and not client.permissions.can_publish(reply)
+            and not self.may_reply(client, reply)
+        ):
             self._remember_reply(client, reply)
         if over:
             self._host.unsubscribe(client, subscription)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from broker.client import Client
 from broker.protocol import texts, writer
 from broker.protocol.connect import ConnectSyntaxError, read_connect
@@ -276,6 +278,14 @@ class Session:
         if client.pending_pings:
             client.pending_pings = 0
             client.rtt = max(self._core.now() - client.pinged_at, 1e-9)
+
+    def info(self, arguments: bytes) -> None:
+        """Clients have nothing to tell, but what they send must be what it says it is."""
+        try:
+            if not isinstance(msgspec.json.decode(arguments.decode("utf-8", "replace")), (dict, type(None))):
+                self.fault(None)
+        except (msgspec.MsgspecError, RecursionError):
+            self.fault(None)
 
     def error(self, arguments: bytes) -> None:
         log.error("%r - Client Error %r", self.client, arguments)

@@ -22,7 +22,9 @@ from web.wiring import Wiring, service_urls
 @click.option("--nats-port", type=click.IntRange(0, 65535), default=4222, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="address to listen on")
 @click.option("--ready-file", type=click.Path(path_type=Path), help="written as JSON when all is ready")
-@click.option("--nats-server", type=click.Path(path_type=Path), help="run this nats-server instead of the broker inside")
+@click.option(
+    "--nats-server", type=click.Path(path_type=Path), help="run this nats-server instead of the broker inside"
+)
 def up(workspace: Workspace, **values: Any) -> None:
     """Run everything in one process: an operator, an example account, a broker, the service."""
     from web.embedded import Shape, alone, found_example, run_embedded

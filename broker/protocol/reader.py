@@ -88,6 +88,8 @@ class Sink(Protocol):
 
     def pong(self) -> None: ...
 
+    def info(self, arguments: bytes) -> None: ...
+
     def error(self, arguments: bytes) -> None: ...
 
     def unauthorized(self) -> None:
@@ -264,6 +266,8 @@ class Reader:
             sink.connect(arguments)
         elif word == b"PONG":
             sink.pong()
+        elif word == b"INFO":
+            sink.info(arguments)
         elif word == b"-ERR":
             sink.error(arguments)
         return after

@@ -56,6 +56,9 @@ class Calls:
     def pong(self) -> None:
         self.calls.append(("pong",))
 
+    def info(self, arguments: bytes) -> None:
+        self.calls.append(("info", arguments))
+
     def error(self, arguments: bytes) -> None:
         self.calls.append(("error", arguments))
         raise Stop
@@ -77,7 +80,7 @@ WHOLE = {
     "what follows PING is not read": (b"PING whatever\r\n", [("ping",)]),
     "pong": (b"PONG\r\n", [("pong",)]),
     "ok is ignored": (b"+OK\r\nPING\r\n", [("ping",)]),
-    "info is ignored": (b"INFO {}\r\nPING\r\n", [("ping",)]),
+    "info": (b"INFO {}\r\nPING\r\n", [("info", b"{}"), ("ping",)]),
     "connect": (b'CONNECT {"a":1}\r\n', [("connect", b'{"a":1}')]),
     "connect without a blank": (b"CONNECT{}\r\n", [("connect", b"{}")]),
     "connect with many blanks": (b"connect \t  {}\r\n", [("connect", b"{}")]),
