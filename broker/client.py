@@ -64,8 +64,10 @@ class Client:
         "callout",
         "cid",
         "closed",
+        "connected",
         "dirty",
         "effective",
+        "expires_at",
         "expiry",
         "first_pong",
         "in_bytes",
@@ -88,6 +90,7 @@ class Client:
         "port",
         "port_number",
         "put",
+        "refused_as",
         "remembered_replies",
         "remembers_replies",
         "rtt",
@@ -131,6 +134,10 @@ class Client:
         """What a callout said of it, if one placed it."""
         self.bound_at = 0.0
         self.expiry: Any = None
+        self.expires_at: float | None = None
+        self.connected = False
+        """It has said CONNECT."""
+        self.refused_as = Closed.AUTHENTICATION_FAILURE
         self.subscriptions: dict[str, Subscription] = {}
         self.remembers_replies = False
         """Its permissions allow answers to what it is asked."""

@@ -103,14 +103,22 @@ class Core:
         self.clients: dict[int, Client] = {}
         self.closed: deque[ClosedClient] = deque(maxlen=MAX_CLOSED)
         self.observers: list[Observer] = []
-        self.globals = self.add_account(Account(GLOBAL))
         self.system: Account | None = None
         self.total_connections = 0
         self.slow_consumers = 0
         self.pinned_account_fails = 0
         self.lame_duck = False
+        self.required = False
+        """Clients must say who they are."""
+        self.port = 0
+        self.monitor_port = 0
+        self.on_account: Callable[[Account], None] = lambda _: None
+        """Called with each account that is new here."""
+        self.describe: Callable[[Client], dict[str, Any]] = lambda _: {}
+        """A connection as requests that share who asks show it (enforcement spec §7)."""
         self.tick: Callable[[], None] = lambda: None
         """Called when something is put on the wheel."""
+        self.globals = self.add_account(Account(GLOBAL))
         self._loading: dict[str, list[Callable[[Account | None], None]]] = {}
         self._last_cid = 0
 
@@ -118,6 +126,9 @@ class Core:
 
     def add_account(self, account: Account) -> Account:
         self.accounts[account.public] = account
+        if account.system:
+            self.system = account
+        self.on_account(account)
         return account
 
     def account(self, public: str) -> Account | None:
@@ -167,10 +178,9 @@ class Core:
         claims: AccountClaims = known.claims
         account = self.accounts.get(claims.sub)
         if account is None:
-            account = self.add_account(Account(claims.sub, claims.sub))
-            if claims.sub == self.trust.system_account:
-                account.system = True
-                self.system = account
+            account = Account(claims.sub, claims.sub)
+            account.system = claims.sub == self.trust.system_account
+            self.add_account(account)
         elif account.token == token and not account.expired:
             return account
         before = account.claims
@@ -260,6 +270,7 @@ class Core:
         if client.expiry is not None:
             client.expiry.cancel()
             client.expiry = None
+        client.expires_at = expires_at
         if expires_at is not None:
             due = max(expires_at - self.now(), 0.0)
             client.expiry = self.later(due, lambda: self.carry_out(live.user_expired(client)))
@@ -274,6 +285,7 @@ class Core:
     ) -> None:
         """Turn a connection away; the client learns nothing, the log and the events everything."""
         log.error("%r - authentication error: %s", client, reason)
+        client.refused_as = closed
         for observer in self.observers:
             observer.refused(client, account, reason)
         self.close(client, closed, text)
@@ -396,10 +408,6 @@ class Core:
             return None
         others = len(account.clients) - (client.cid in account.clients)
         return AccountFacts(claims=account.claims, expired=account.expired, connections=others)
-
-    def describe(self, client: Client) -> dict[str, Any]:
-        """A connection as events and shared requests show it (enforcement spec §7)."""
-        raise NotImplementedError
 
     def every_client(self, kinds: Sequence[Kind] = tuple(Kind)) -> list[Client]:
         return [client for client in self.clients.values() if client.kind in kinds]

@@ -20,23 +20,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from broker import system
 from broker.account import Account
 from broker.configuration.model import Tls
 from broker.configuration.options import Options
 from broker.configuration.reload import changes
 from broker.configuration.startup import require_startable
-from broker.core import Core
+from broker.core import GLOBAL, Core
 from broker.delegation import Delegation
 from broker.entrance import Entrance
 from broker.identity import Identity
 from broker.keepalive import Keepalive
 from broker.listeners.tcp import Connection
-from broker.monitor import start_monitor
+from broker.monitor_http import start_monitor
 from broker.protocol import writer
 from broker.protocol.texts import Closed
-from broker.resolvers import open_resolver
+from broker.services import Services
 from broker.session import Session
+from broker.sources import open_resolver
 from broker.startup import configured_accounts, trust_of
 from broker.wheel import SLOTS_A_SECOND
 from issuer.errors import AccreditError, Unavailable
@@ -92,7 +92,7 @@ class Broker:
         if not options.server_name:
             identity = replace(identity, name=identity.id)
         trust = trust_of(options)
-        resolver = open_resolver(options, self._in_thread)
+        resolver = open_resolver(options, self._in_thread, self._later)
         self.core = core = Core(
             options,
             identity,
@@ -107,12 +107,15 @@ class Broker:
         core.tick = self.tick
         for account in configured_accounts(options):
             core.add_account(account)
+            if account.public == GLOBAL:
+                core.globals = account
             core.links.rebind(account)
         self.entrance = Entrance(core, Delegation(core))
+        core.required = self.entrance.required
         self.keepalive = Keepalive(core)
         if options.tls is not None:
             self.tls = tls_context(options.tls)
-        self.services = system.install(core, on_reload=self.reload, on_lame_duck=self.tell_lame_duck)
+        self.services = Services(core, on_reload=self.reload, on_lame_duck=self.tell_lame_duck)
         if trust is not None and trust.system_account is not None:
             core.account_or_load(trust.system_account, self._system_loaded)
         await self._listen()
@@ -131,6 +134,7 @@ class Broker:
             self.tls = None  # nothing is left to upgrade
         host, port = server.sockets[0].getsockname()[:2]
         self.entrance.listens(port)
+        self.core.port = port
         scheme = "tls" if options.tls is not None else "nats"
         self.url = self.urls["nats"] = f"{scheme}://{_reachable(host)}:{port}"
         if options.websocket.port:
@@ -145,6 +149,7 @@ class Broker:
             monitor = await start_monitor(self.core, options.monitor_host, options.http_port)
             self._servers.append(monitor)
             host, port = monitor.sockets[0].getsockname()[:2]
+            self.core.monitor_port = port
             self.monitor = self.urls["monitoring"] = f"http://{_reachable(host)}:{port}"
 
     async def listen(

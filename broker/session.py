@@ -71,6 +71,7 @@ class Session:
         except ConnectSyntaxError:
             self.fault(None)
         again, self.connected = self.connected, True
+        client.connected = True
         if again:
             self._core.drop_subscriptions(client)
             self.reader.forget()

@@ -1,0 +1,210 @@
+"""Account tokens pushed, listed, looked up and deleted (enforcement spec §5).
+
+A full or cache resolver stores what it is given and then tries to put it in force; that the
+second may fail while the answer says 200 is the server's way, and so it is ours.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+import msgspec
+
+from broker.account import Account
+from broker.core import Core
+from broker.routing import Message
+from broker.services.envelope import Envelope
+from broker.sources import FolderResolver, StoreFullError
+from issuer.claims.account import AccountClaims
+from issuer.claims.exchange import GenericClaims
+from issuer.errors import AccreditError
+from issuer.findings import validate
+from issuer.findings.finding import Level
+from issuer.tokens.envelope import Verified, decode
+
+log = logging.getLogger("accredit.broker")
+
+UPDATED: Final = "jwt updated"
+SKIPPED: Final = "jwt update skipped"
+FAILED: Final = "jwt update resulted in error"
+
+
+class ClaimsService:
+    """The claims subjects of the system account."""
+
+    def __init__(self, core: Core, envelope: Envelope) -> None:
+        self._core = core
+        self._envelope = envelope
+
+    @property
+    def _folder(self) -> FolderResolver | None:
+        resolver = self._core.resolver
+        return resolver if isinstance(resolver, FolderResolver) else None
+
+    def listen(self, system: Account) -> None:
+        core = self._core
+        for subject in ("$SYS.REQ.ACCOUNT.*.CLAIMS.UPDATE", "$SYS.ACCOUNT.*.CLAIMS.UPDATE"):
+            core.subscribe(system, subject, self._update_one)
+        folder = self._folder
+        if folder is None:
+            return
+        core.subscribe(system, "$SYS.REQ.CLAIMS.UPDATE", self._update)
+        core.subscribe(system, "$SYS.REQ.CLAIMS.LIST", self._list)
+        core.subscribe(system, "$SYS.REQ.CLAIMS.DELETE", self._delete)
+        if folder.full:
+            core.subscribe(system, "$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP", self._look_up)
+            core.subscribe(system, "$SYS.REQ.CLAIMS.PACK", self._pack, queue="responder")
+
+    # --- update ------------------------------------------------------------------------------------
+
+    def _update_one(self, message: Message) -> None:
+        public = message.subject.split(".")[-3]
+        # Headers are not looked for in this older form: they are taken for a part of the token.
+        self._take(message, message.headers + message.payload, public)
+
+    def _update(self, message: Message) -> None:
+        self._take(message, message.payload, None)
+
+    def _take(self, message: Message, body: bytes, named: str | None) -> None:
+        if not body and named is not None:
+            self._refuse(message, named, "jwt update error - request body is empty")
+            return
+        try:
+            verified = decode(body.decode("utf-8", "replace"), AccountClaims)
+        except AccreditError as error:
+            self._refuse(message, named or "n/a", f"{FAILED} - {error.message}")
+            return
+        claims = verified.claims
+        fault = self._fault(verified, named)
+        if fault is not None:
+            self._refuse(message, claims.sub, fault)
+            return
+        folder = self._folder
+        if folder is None:
+            self._apply_only(message, verified)
+            return
+        loaded = self._core.account(claims.sub) is not None
+        if not folder.full and not loaded and folder.token_of(claims.sub) is None:
+            self._accept(message, claims.sub, "jwt update cache skipped")
+            return
+        try:
+            folder.store(claims.sub, verified.token)
+        except StoreFullError as error:
+            self._refuse(message, claims.sub, f"{FAILED} - {error.message}")
+            return
+        if loaded:
+            try:
+                self._core.update_account(verified.token)
+            except AccreditError as error:
+                log.error("Update for account %s resulted in error %s", claims.sub, error)  # noqa: TRY400
+        self._accept(message, claims.sub, UPDATED if folder.full else "jwt updated cache")
+
+    def _apply_only(self, message: Message, verified: Verified[AccountClaims]) -> None:
+        public = verified.claims.sub
+        if self._core.account(public) is None:
+            self._accept(message, public, SKIPPED)
+            return
+        try:
+            self._core.update_account(verified.token)
+        except AccreditError:
+            self._refuse(message, public, f"{FAILED} - account validation failed")
+        else:
+            self._accept(message, public, UPDATED)
+
+    def _fault(self, verified: Verified[AccountClaims], named: str | None) -> str | None:
+        """What a server looks at before it stores; not who signed it, nor its time."""
+        claims = verified.claims
+        if named is not None and claims.sub != named:
+            return f"{FAILED} - subject does not match jwt content"
+        trust = self._core.trust
+        if trust is not None and any(
+            operator.nats.strict_signing_key_usage and claims.iss == operator.sub
+            for operator in trust.operators
+        ):
+            return f"{FAILED} - operator requires issuer to be a signing key"
+        errors = [
+            finding.message
+            for finding in validate(claims, now=int(self._core.now()))
+            if finding.level is Level.ERROR
+        ]
+        if errors:
+            return f"jwt validation failed - validation errors: [{' '.join(errors)}]"
+        return None
+
+    # --- the others --------------------------------------------------------------------------------
+
+    def _look_up(self, message: Message) -> None:
+        folder = self._folder
+        if folder is not None and message.reply:
+            token = folder.token_of(message.subject.split(".")[3]) or ""
+            self._core.publish(message.account, message.reply, token.encode())
+
+    def _list(self, message: Message) -> None:
+        folder = self._folder
+        if folder is not None and message.reply:
+            body = {"data": folder.names(), "server": self._envelope.server()}
+            self._core.publish(message.account, message.reply, msgspec.json.encode(body))
+
+    def _pack(self, message: Message) -> None:
+        folder = self._folder
+        if folder is None or not message.reply:
+            return
+        if message.payload != folder.digest():
+            for public in folder.names():
+                line = f"{public}|{folder.token_of(public) or ''}".encode()
+                self._core.publish(message.account, message.reply, line)
+        self._core.publish(message.account, message.reply, b"")
+
+    def _delete(self, message: Message) -> None:
+        folder = self._folder
+        if folder is None:
+            return
+        try:
+            claims: GenericClaims = decode(message.payload.decode("utf-8", "replace"), GenericClaims).claims
+        except AccreditError as error:
+            self._not_deleted(message, "", error.message)
+            return
+        accounts = claims.nats.get("accounts")
+        fault = self._delete_fault(claims, accounts, folder)
+        if fault is not None:
+            self._not_deleted(message, claims.sub, fault)
+            return
+        passed: list[str] = []
+        for public in accounts if isinstance(accounts, list) else []:
+            folder.delete(public)
+            self._core.delete_account(public)
+            passed.append(public)
+        self._envelope.answer(message, data={"code": 200, "message": f"deleted {len(passed)} accounts"})
+
+    def _delete_fault(self, claims: GenericClaims, accounts: object, folder: FolderResolver) -> str | None:
+        trust = self._core.trust
+        operator = trust.operators[0] if trust is not None and trust.operators else None
+        keys = set() if operator is None else {*operator.nats.signing_keys}
+        if operator is not None and not operator.nats.strict_signing_key_usage:
+            keys.add(operator.sub)
+        if not folder.allow_delete:
+            return "delete must be enabled in server config"
+        if claims.sub != claims.iss:
+            return "not self signed"
+        if claims.iss not in keys:
+            return "not trusted"
+        if not isinstance(accounts, list) or not all(isinstance(each, str) for each in accounts):
+            return "malformed request"
+        if trust is not None and trust.system_account in accounts:
+            return "not allowed to delete system account"
+        return None
+
+    def _not_deleted(self, message: Message, subject: str, why: str) -> None:
+        words = f"delete accounts request by {subject} failed - {why}"
+        self._envelope.answer(message, error={"code": 500, "description": words})
+
+    # --- answers -----------------------------------------------------------------------------------
+
+    def _accept(self, message: Message, public: str, words: str) -> None:
+        self._envelope.answer(message, data={"account": public, "code": 200, "message": words})
+
+    def _refuse(self, message: Message, public: str, words: str) -> None:
+        log.error("account update of %s refused: %s", public, words)
+        said: dict[str, Any] = {"account": public, "code": 500, "description": words}
+        self._envelope.answer(message, error=said)

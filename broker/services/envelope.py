@@ -1,0 +1,66 @@
+"""Who speaks: the `server` object around every answer and event, and times as servers write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from broker.core import Core
+from broker.routing import Message
+
+
+class Envelope:
+    """Numbers and signs what the broker says."""
+
+    __slots__ = ("_core", "_sequence")
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._sequence = 0
+
+    def server(self) -> dict[str, Any]:
+        self._sequence += 1
+        identity = self._core.identity
+        found: dict[str, Any] = {
+            "name": identity.name,
+            "host": self._core.options.host,
+            "id": identity.id,
+            "ver": identity.version,
+        }
+        if self._core.options.server_tags:
+            found["tags"] = self._core.options.server_tags
+        found |= {
+            "feature_flags": {},
+            "jetstream": False,
+            "flags": 0,
+            "seq": self._sequence,
+            "time": moment(self._core.now()),
+        }
+        return found
+
+    def answer(self, message: Message, **said: Any) -> None:
+        """Answer a request of the system account, if it wants an answer."""
+        if message.reply:
+            body = msgspec.json.encode({"server": self.server(), **said})
+            self._core.publish(message.account, message.reply, body)
+
+    def fail(self, message: Message, description: str, **said: Any) -> None:
+        self.answer(message, **said, error={"code": 500, "description": description})
+
+
+def moment(at: float) -> str:
+    """A time as RFC 3339 with fractions."""
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+
+
+def duration(seconds: float) -> str:
+    """A span as Go writes whole seconds: 1h2m3s."""
+    left = int(seconds)
+    days, left = divmod(left, 86_400)
+    hours, left = divmod(left, 3600)
+    minutes, secs = divmod(left, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "m")]
+    first = next((place for place, (count, _) in enumerate(parts) if count), len(parts))
+    return "".join(f"{count}{unit}" for count, unit in parts[first:]) + f"{secs}s"

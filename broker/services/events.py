@@ -1,0 +1,140 @@
+"""Events of the system account: who came, who went and why, who was not let in (enforcement spec §7)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from broker.account import Account
+from broker.client import Client
+from broker.core import GLOBAL, Core
+from broker.protocol.texts import Closed
+from broker.services.describe import describe_client
+from broker.services.envelope import Envelope, moment
+from broker.services.monitoring import statsz
+
+CONNECT_TYPE: Final = "io.nats.server.advisory.v1.client_connect"
+DISCONNECT_TYPE: Final = "io.nats.server.advisory.v1.client_disconnect"
+CONNECTIONS_TYPE: Final = "io.nats.server.advisory.v1.account_connections"
+STATS_EVERY: Final = 10.0
+CONNECTIONS_EVERY: Final = 30.0
+_NOT_AUTHENTICATION: Final = frozenset({Closed.MAX_ACCOUNT_CONNECTIONS, Closed.AUTHENTICATION_TIMEOUT})
+
+
+class Events:
+    """An observer of the core. What nobody listens to is not made."""
+
+    def __init__(self, core: Core, envelope: Envelope) -> None:
+        self._core = core
+        self._envelope = envelope
+        self._begun = False
+
+    def begin(self) -> None:
+        """The system account is there: heartbeats begin."""
+        if not self._begun:
+            self._begun = True
+            self._core.later(STATS_EVERY, self._stats)
+            self._core.later(CONNECTIONS_EVERY, self._heartbeat)
+
+    def connected(self, client: Client) -> None:
+        account = client.account
+        if account is None:
+            return
+        subject = f"$SYS.ACCOUNT.{account.public}.CONNECT"
+        if self._heard(subject):
+            self._say(subject, CONNECT_TYPE, {"client": describe_client(self._core, client)})
+        self._count(account)
+
+    def disconnected(self, client: Client) -> None:
+        account = client.account
+        if account is None and client.options.lang == "" and not client.connected:
+            return
+        public = account.public if account is not None else GLOBAL
+        subject = f"$SYS.ACCOUNT.{public}.DISCONNECT"
+        if self._heard(subject):
+            reason = client.closed.value if client.closed is not None else ""
+            self._say(subject, DISCONNECT_TYPE, self._ended(client, reason))
+        if account is not None:
+            self._count(account)
+
+    def refused(self, client: Client, account: Account | None, reason: str) -> None:
+        if client.refused_as in _NOT_AUTHENTICATION:
+            return
+        subject = f"$SYS.SERVER.{self._core.identity.id}.CLIENT.AUTH.ERR"
+        if self._heard(subject):
+            self._say(subject, DISCONNECT_TYPE, self._ended(client, client.refused_as.value))
+        if account is not None:
+            # The account whose callout refused it hears the reason.
+            inside = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
+            if self._core.interest(account, inside):
+                self._say(inside, DISCONNECT_TYPE, self._ended(client, reason), account)
+
+    def say(self, what: str) -> None:
+        """A word about the broker itself: LAMEDUCK or SHUTDOWN."""
+        subject = f"$SYS.SERVER.{self._core.identity.id}.{what}"
+        if self._heard(subject):
+            self._publish(subject, {"server": self._envelope.server()})
+
+    # --- in pieces ---------------------------------------------------------------------------------
+
+    def _ended(self, client: Client, reason: str) -> dict[str, Any]:
+        described = describe_client(self._core, client)
+        described["stop"] = moment(self._core.now())
+        return {
+            "client": described,
+            # As the client sees it: what it sent came in here.
+            "sent": {"msgs": client.in_msgs, "bytes": client.in_bytes},
+            "received": {"msgs": client.out_msgs, "bytes": client.out_bytes},
+            "reason": reason,
+        }
+
+    def _heard(self, subject: str) -> bool:
+        system = self._core.system
+        return system is not None and self._core.interest(system, subject)
+
+    def _say(self, subject: str, kind: str, body: dict[str, Any], account: Account | None = None) -> None:
+        head = {
+            "type": kind,
+            "id": self._core.links.token(22),
+            "timestamp": moment(self._core.now()),
+            "server": self._envelope.server(),
+        }
+        self._publish(subject, head | body, account)
+
+    def _publish(self, subject: str, document: dict[str, Any], account: Account | None = None) -> None:
+        to = account or self._core.system
+        if to is not None:
+            self._core.publish(to, subject, msgspec.json.encode(document))
+
+    def _count(self, account: Account) -> None:
+        subject = f"$SYS.ACCOUNT.{account.public}.SERVER.CONNS"
+        if self._heard(subject):
+            self._say(subject, CONNECTIONS_TYPE, connections_of(account))
+
+    def _heartbeat(self) -> None:
+        for account in list(self._core.accounts.values()):
+            if account.clients:
+                self._count(account)
+        self._core.later(CONNECTIONS_EVERY, self._heartbeat)
+
+    def _stats(self) -> None:
+        subject = f"$SYS.SERVER.{self._core.identity.id}.STATSZ"
+        if self._heard(subject):
+            self._publish(subject, {"server": self._envelope.server(), "statsz": statsz(self._core)})
+        self._core.later(STATS_EVERY, self._stats)
+
+
+def connections_of(account: Account) -> dict[str, Any]:
+    """How many are in an account, and what went through it."""
+    return {
+        "acc": account.public,
+        "name": account.claims.name if account.claims is not None else account.name,
+        "conns": len(account.clients),
+        "leafnodes": 0,
+        "total_conns": len(account.clients),
+        "num_subscriptions": account.subscriptions(),
+        "sent": {"msgs": account.out_msgs, "bytes": account.out_bytes},
+        "received": {"msgs": account.in_msgs, "bytes": account.in_bytes},
+        "slow_consumers": account.slow_consumers,
+    }
