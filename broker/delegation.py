@@ -110,11 +110,10 @@ class Delegation:
         """Put an answer in force: bind the connection, or end it and return None."""
         core = self._core
         if isinstance(answer, Declined):
-            if answer.target is not None:
-                core.bind(client, answer.target, None)
-                client.name_tag = answer.target.name
-                client.token = client.username = ""
-            core.refuse(client, answer.closed, answer.text, answer.reason, answer.callout)
+            if answer.target is None:
+                core.refuse(client, answer.closed, answer.text, answer.reason, answer.callout)
+            else:
+                self._no_room(client, answer, answer.target)
             return None
 
         admission = answer.admission
@@ -134,6 +133,16 @@ class Delegation:
             core.carry_out(live.user_expired(client))
             return None
         return answer
+
+    def _no_room(self, client: Client, answer: Declined, target: Account) -> None:
+        """End it as one of an account that is full; its callout's account hears of it all the same."""
+        core = self._core
+        core.bind(client, target, None)
+        client.name_tag = target.name
+        client.token = client.username = ""
+        log.error("%r - %s", client, answer.reason)
+        _tell(core, client, answer)
+        core.close(client, answer.closed, answer.text)
 
     def turned_away(self, client: Client, account: Account, admission: Admission) -> bool:
         """Turn away whom the local checks refused, in the way of an account with a callout (spec §6.1).
@@ -352,13 +361,19 @@ class _Asking:
             then(answer)
         elif isinstance(answer, Declined) and client.closed not in _LEFT:
             # We ended it while it waited: whoever answered learns what became of that.
-            for observer in self._core.observers:
-                observer.refused(client, self._account, answer.reason)
+            _tell(self._core, client, answer)
 
     def _listen_no_more(self) -> None:
         if self._reply is not None:
             self._core.unsubscribe_inner(self._account, self._reply)
             self._reply = None
+
+
+def _tell(core: Core, client: Client, answer: Declined) -> None:
+    """Tell observers of a refusal that is not why the connection ends."""
+    client.refused_as = Closed.AUTHENTICATION_FAILURE
+    for observer in core.observers:
+        observer.refused(client, answer.callout, answer.reason)
 
 
 _LEFT: Final = frozenset({Closed.CLIENT_CLOSED, Closed.READ_ERROR, Closed.WRITE_ERROR})
