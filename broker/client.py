@@ -90,6 +90,7 @@ class Client:
         "port",
         "port_number",
         "put",
+        "refused",
         "refused_as",
         "remembered_replies",
         "remembers_replies",
@@ -137,6 +138,7 @@ class Client:
         self.expires_at: float | None = None
         self.connected = False
         """It has said CONNECT."""
+        self.refused = False
         self.refused_as = Closed.AUTHENTICATION_FAILURE
         self.subscriptions: dict[str, Subscription] = {}
         self.remembers_replies = False

@@ -181,7 +181,8 @@ class Core:
             account = Account(claims.sub, claims.sub)
             account.system = claims.sub == self.trust.system_account
             self.add_account(account)
-        elif account.token == token and not account.expired:
+        elif account.token == token:
+            # The same text again changes nothing, not even for an account that was deleted.
             return account
         before = account.claims
         account.claims = claims
@@ -217,7 +218,6 @@ class Core:
         """Take an account out of force until a valid token comes again."""
         account = self.accounts.get(public)
         if account is not None:
-            account.token = ""
             self.expire_account(account)
 
     def _arm_expiry(self, account: Account) -> None:
@@ -266,6 +266,14 @@ class Core:
         client.limits = admission.limits
         self.arm_user_expiry(client, admission.expires_at)
 
+    def leave(self, client: Client) -> None:
+        """Take a connection out of its account: it says again who it is."""
+        self.drop_subscriptions(client)
+        if client.account is not None:
+            client.account.clients.pop(client.cid, None)
+            client.account = None
+        client.authenticated = False
+
     def arm_user_expiry(self, client: Client, expires_at: float | None) -> None:
         if client.expiry is not None:
             client.expiry.cancel()
@@ -286,6 +294,7 @@ class Core:
         """Turn a connection away; the client learns nothing, the log and the events everything."""
         log.error("%r - authentication error: %s", client, reason)
         client.refused_as = closed
+        client.refused = True
         for observer in self.observers:
             observer.refused(client, account, reason)
         self.close(client, closed, text)
@@ -401,13 +410,6 @@ class Core:
     def full(self) -> bool:
         """More connections than the configuration allows."""
         return 0 <= self.options.max_connections < len(self.clients)
-
-    def facts_without(self, account: Account, client: Client) -> AccountFacts | None:
-        """As `facts`, with this connection's place free."""
-        if account.claims is None:
-            return None
-        others = len(account.clients) - (client.cid in account.clients)
-        return AccountFacts(claims=account.claims, expired=account.expired, connections=others)
 
     def every_client(self, kinds: Sequence[Kind] = tuple(Kind)) -> list[Client]:
         return [client for client in self.clients.values() if client.kind in kinds]

@@ -136,11 +136,11 @@ class Entrance:
 
     # --- CONNECT -----------------------------------------------------------------------------------
 
-    def decide(self, session: Session, *, again: bool) -> None:
+    def decide(self, session: Session) -> None:
         """Let it in or turn it away, now or when an answer from elsewhere has come."""
         client = session.client
         if self._core.trust is None:
-            self._by_configuration(session, again=again)
+            self._by_configuration(session)
             return
         attempt = self.attempt(client)
         identified = identify(attempt, self._core.trust, now=self._core.now(), read=self._core.tokens.read)
@@ -153,7 +153,7 @@ class Entrance:
         public = identified.account
         account = self._core.account(public) if public is not None else None
         if account is not None and not account.expired:
-            self._into(session, attempt, identified, account, again=again)
+            self._into(session, attempt, identified, account)
             return
         if public is None:
             self._core.refuse(
@@ -163,7 +163,7 @@ class Entrance:
 
         def loaded(found: Account | None) -> None:
             if client.closed is None:
-                self._into(session, attempt, identified, found, again=again)
+                self._into(session, attempt, identified, found)
 
         self._core.account_or_load(public, loaded)
 
@@ -194,16 +194,11 @@ class Entrance:
         attempt: Attempt,
         identified: Identified,
         account: Account | None,
-        *,
-        again: bool,
     ) -> None:
         core, client = self._core, session.client
         if core.trust is None:
             return
         facts = core.facts(account) if account is not None else None
-        if account is not None and facts is not None and client.account is account:
-            # A second CONNECT: its own place does not count against it.
-            facts = core.facts_without(account, client)
         admission = admit(
             identified, attempt, core.trust, facts, now=core.now(), server_limits=core.server_limits()
         )
@@ -211,22 +206,30 @@ class Entrance:
             self._turn_away(client, account, admission)
             return
         if admission.delegated:
-            self._delegate(session, attempt, account, admission, again=again)
+            self._delegate(session, attempt, account, admission)
             return
         client.token = client.options.jwt or core.options.default_sentinel
         core.bind(client, account, admission)
         client.name_tag = account.claims.name if account.claims is not None else ""
-        self.finish(session, again=again)
+        session.admitted()
 
     def _turn_away(self, client: Client, account: Account | None, admission: Admission) -> None:
         if account is not None and self._delegation.turned_away(client, account, admission):
             return
+        if account is not None and admission.closed is Closed.MAX_ACCOUNT_CONNECTIONS:
+            # It was known, and there was no room: the account hears that it went.
+            client.account = account
+            client.name_tag = account.claims.name if account.claims is not None else ""
         refusal = admission.verdict.refusal
         reason = refusal.words if refusal is not None else "refused"
         self._core.refuse(client, admission.closed, admission.text, reason)
 
     def _delegate(
-        self, session: Session, attempt: Attempt, account: Account, admission: Admission, *, again: bool
+        self,
+        session: Session,
+        attempt: Attempt,
+        account: Account,
+        admission: Admission,
     ) -> None:
         client = session.client
 
@@ -236,21 +239,9 @@ class Entrance:
             placed = self._delegation.place(client, answer)
             if placed is None:
                 return
-            self.finish(session, again=again)
+            session.admitted()
 
         self._delegation.ask(client, account, admission, attempt, answered)
-
-    def finish(self, session: Session, *, again: bool) -> None:
-        """It is in: the limits that are looked at once it is, then the rest of CONNECT."""
-        client = session.client
-        limit = client.limits.subscriptions
-        if limit >= 0 and len(client.subscriptions) >= limit:
-            # A limit of nothing: the server lets it in, says so, and closes (spec §0, 8).
-            self._core.router.tell(client, writer.error(texts.TOO_MANY_SUBSCRIPTIONS))
-            session.admitted(again=again)
-            session.ping_then_close(Closed.MAX_SUBSCRIPTIONS)
-            return
-        session.admitted(again=again)
 
     # --- without claims ----------------------------------------------------------------------------
 
@@ -263,12 +254,12 @@ class Entrance:
         self._bind_configured(session.client, user)
         return True
 
-    def _by_configuration(self, session: Session, *, again: bool) -> None:
+    def _by_configuration(self, session: Session) -> None:
         client, options = session.client, self._core.options
         if not self.required:
             self._core.bind(client, self._core.globals, None)
             client.limits = self._core.server_limits()
-            session.admitted(again=again)
+            session.admitted()
             return
         user = self._configured(client)
         if user is None:
@@ -280,7 +271,7 @@ class Entrance:
             )
             return
         self._bind_configured(client, user)
-        session.admitted(again=again)
+        session.admitted()
 
     def look_again(self) -> None:
         """After a reload: who is no longer in the configuration goes, the others get what it says now."""

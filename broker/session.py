@@ -68,23 +68,26 @@ class Session:
         client = self.client
         try:
             client.options = read_connect(arguments, client.options if self.connected else None)
-        except ConnectSyntaxError:
+        except ConnectSyntaxError as error:
+            if error.partial is not None:
+                client.options, client.connected = error.partial, True
             self.fault(None)
         again, self.connected = self.connected, True
         client.connected = True
         if again:
-            self._core.drop_subscriptions(client)
+            self._core.leave(client)
             self.reader.forget()
         if client.rtt == 0.0:
             client.rtt = max(self._core.now() - client.started, 1e-6)
         self.reader.paused = True
-        self._entrance.decide(self, again=again)
+        self._entrance.decide(self)
         if self.client.closed is not None:
             raise Stop
 
-    def admitted(self, *, again: bool) -> None:
+    def admitted(self) -> None:
         """The entrance let it in: the last checks of CONNECT, then it may go on."""
         client, options = self.client, self.client.options
+        self._core.announce(client)
         if options.new_account or options.account:
             self._core.refuse(
                 client,
@@ -102,8 +105,11 @@ class Session:
             return
         if options.verbose:
             self._router.tell(client, writer.OK)
-        if not again:
-            self._core.announce(client)
+        limit = client.limits.subscriptions
+        if limit >= 0 and len(client.subscriptions) >= limit:
+            # A limit of nothing: the server lets it in, says so, and closes (spec §0, 8).
+            self._router.tell(client, writer.error(texts.TOO_MANY_SUBSCRIPTIONS))
+            self._core.later(AFTER_LIMIT, lambda: self._core.close(client, Closed.MAX_SUBSCRIPTIONS))
         self.go_on()
 
     def go_on(self) -> None:
@@ -112,15 +118,6 @@ class Session:
             self.reader.paused = False
             if self.reader.buffered:
                 self.reader.resume()
-
-    def ping_then_close(self, closed: Closed) -> None:
-        """Let the answer to the first PING out, then end (enforcement spec §1.5)."""
-        client = self.client
-
-        def end() -> None:
-            self._core.close(client, closed)
-
-        self._core.later(AFTER_LIMIT, end)
 
     def bind_open(self) -> None:
         """Without operator or users: a client that does not say CONNECT is in the open account."""

@@ -8,7 +8,14 @@ import msgspec
 
 
 class ConnectSyntaxError(Exception):
-    """Not the JSON a CONNECT must be; the connection ends without a word."""
+    """Not the JSON a CONNECT must be; the connection ends without a word.
+
+    `partial` is what could be read all the same: servers show it when they tell of the end.
+    """
+
+    def __init__(self, message: str, partial: ConnectOptions | None = None) -> None:
+        super().__init__(message)
+        self.partial = partial
 
 
 class ConnectOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,11 +76,16 @@ def _as_go_reads(arguments: bytes, options: ConnectOptions) -> ConnectOptions:
     if not isinstance(members, dict):
         raise ConnectSyntaxError("not an object")
     found: dict[str, Any] = {}
+    fault = ""
     for key, value in members.items():
         field = _NAMES.get(key) or _NAMES.get(key.lower())
         if field is None or value is None:
             continue
         if not isinstance(value, field.type) or (field.type is int and isinstance(value, bool)):
-            raise ConnectSyntaxError(f"{field.encode_name} is no {field.type.__name__}")
-        found[field.name] = value
-    return msgspec.structs.replace(options, **found)
+            fault = f"{field.encode_name} is no {field.type.__name__}"
+        else:
+            found[field.name] = value
+    read = msgspec.structs.replace(options, **found)
+    if fault:
+        raise ConnectSyntaxError(fault, read)
+    return read

@@ -16,18 +16,41 @@ from broker.core import Core
 from broker.routing import Message
 from broker.services.envelope import Envelope
 from broker.sources import FolderResolver, StoreFullError
+from broker.transforms import Mappings
 from issuer.claims.account import AccountClaims
 from issuer.claims.exchange import GenericClaims
+from issuer.claims.quoting import quoted
 from issuer.errors import AccreditError
 from issuer.findings import validate
 from issuer.findings.finding import Level
-from issuer.tokens.envelope import Verified, decode
+from issuer.tokens.envelope import Token, Verified, decode, plain_claims
 
 log = logging.getLogger("accredit.broker")
 
 UPDATED: Final = "jwt updated"
 SKIPPED: Final = "jwt update skipped"
 FAILED: Final = "jwt update resulted in error"
+STRICT: Final = "operator requires issuer to be a signing key"
+
+
+def _unknown_share(token: str) -> str | None:
+    """A share whose kind is there and empty, which Go's decoder refuses where an absent one passes."""
+    body = plain_claims(Token(token)).get("nats") or {}
+    for name in ("export", "import"):
+        shares = body.get(f"{name}s") or []
+        if any(isinstance(each, dict) and each.get("type") == "" for each in shares):
+            return "unknown export type"
+    return None
+
+
+def _mapping_fault(claims: AccountClaims) -> str | None:
+    """The first mapping that cannot be put in force, in the server's words."""
+    for source, words in Mappings.of(claims.nats.mappings).invalid.items():
+        destinations = claims.nats.mappings[source]
+        alone = (each for each in destinations if Mappings.of({source: (each,)}).invalid)
+        shown = next(alone, destinations[0]).subject if destinations else ""
+        return f"jwt validation failed - mapping {quoted(source)} -> {quoted(shown)}: {words}"
+    return None
 
 
 class ClaimsService:
@@ -73,9 +96,13 @@ class ClaimsService:
         try:
             verified = decode(body.decode("utf-8", "replace"), AccountClaims)
         except AccreditError as error:
-            self._refuse(message, named or "n/a", f"{FAILED} - {error.message}")
+            self._unreadable(message, body, named, error)
             return
         claims = verified.claims
+        unknown = _unknown_share(verified.token)
+        if unknown is not None:
+            self._refuse(message, named or "n/a", f"{FAILED} - {unknown}")
+            return
         fault = self._fault(verified, named)
         if fault is not None:
             self._refuse(message, claims.sub, fault)
@@ -112,6 +139,21 @@ class ClaimsService:
         else:
             self._accept(message, public, UPDATED)
 
+    def _unreadable(self, message: Message, body: bytes, named: str | None, error: AccreditError) -> None:
+        """The server's words for what it cannot read; it looks for a subject later than we do."""
+        words = error.message
+        if words != "subject is not set":
+            self._refuse(message, named or "n/a", f"{FAILED} - {words}")
+            return
+        text = body.decode("ascii", "replace").strip()
+        issuer = plain_claims(Token(text)).get("iss")
+        trust = self._core.trust
+        strict = trust is not None and any(
+            each.nats.strict_signing_key_usage and issuer == each.sub for each in trust.operators
+        )
+        words = STRICT if strict else "invalid public key"
+        self._envelope.answer(message, error={"code": 500, "description": f"{FAILED} - {words}"})
+
     def _fault(self, verified: Verified[AccountClaims], named: str | None) -> str | None:
         """What a server looks at before it stores; not who signed it, nor its time."""
         claims = verified.claims
@@ -122,15 +164,15 @@ class ClaimsService:
             operator.nats.strict_signing_key_usage and claims.iss == operator.sub
             for operator in trust.operators
         ):
-            return f"{FAILED} - operator requires issuer to be a signing key"
+            return f"{FAILED} - {STRICT}"
         errors = [
             finding.message
             for finding in validate(claims, now=int(self._core.now()))
             if finding.level is Level.ERROR
         ]
-        if errors:
-            return f"jwt validation failed - validation errors: [{' '.join(errors)}]"
-        return None
+        if not errors:
+            return _mapping_fault(claims)
+        return f"jwt validation failed - validation errors: [{' '.join(errors)}]"
 
     # --- the others --------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ def describe_client(core: Core, client: Client) -> dict[str, Any]:
         "rtt": int(client.rtt * 1e9),
         "jwt": token,
         "issuer_key": issuer_key(client),
-        "name_tag": client.name_tag,
+        "name_tag": client.name_tag if account is not None else GLOBAL,
         "tags": list(client.user.nats.tags) if client.user is not None else [],
         "kind": "Client",
         "client_type": client.kind.value,
