@@ -58,10 +58,16 @@ def read_connect(arguments: bytes, before: ConnectOptions | None = None) -> Conn
     if before is None:
         # A member nobody knows may be a known one in other letters: that is read the long way.
         try:
-            return _DECODER.decode(arguments)
+            options = _DECODER.decode(arguments)
+            if _fits(options.protocol):
+                return options
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
     return _as_go_reads(arguments, before or ConnectOptions())
+
+
+def _fits(number: Any) -> bool:
+    return not isinstance(number, bool) and -(2**63) <= number < 2**63
 
 
 def _as_go_reads(arguments: bytes, options: ConnectOptions) -> ConnectOptions:
@@ -81,7 +87,7 @@ def _as_go_reads(arguments: bytes, options: ConnectOptions) -> ConnectOptions:
         field = _NAMES.get(key) or _NAMES.get(key.lower())
         if field is None or value is None:
             continue
-        if not isinstance(value, field.type) or (field.type is int and isinstance(value, bool)):
+        if not isinstance(value, field.type) or (field.type is int and not _fits(value)):
             fault = f"{field.encode_name} is no {field.type.__name__}"
         else:
             found[field.name] = value

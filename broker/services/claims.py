@@ -23,7 +23,7 @@ from issuer.claims.quoting import quoted
 from issuer.errors import AccreditError
 from issuer.findings import validate
 from issuer.findings.finding import Level
-from issuer.tokens.envelope import Token, Verified, decode, plain_claims
+from issuer.tokens.envelope import Token, TokenKindError, decode, plain_claims
 
 log = logging.getLogger("accredit.broker")
 
@@ -94,22 +94,24 @@ class ClaimsService:
             self._refuse(message, named, "jwt update error - request body is empty")
             return
         try:
-            verified = decode(body.decode("utf-8", "replace"), AccountClaims)
+            verified = decode(body.decode("utf-8", "replace"))
+            claims = verified.claims
+            if not isinstance(claims, AccountClaims):
+                raise TokenKindError("not account claim")
         except AccreditError as error:
             self._unreadable(message, body, named, error)
             return
-        claims = verified.claims
         unknown = _unknown_share(verified.token)
         if unknown is not None:
             self._refuse(message, named or "n/a", f"{FAILED} - {unknown}")
             return
-        fault = self._fault(verified, named)
+        fault = self._fault(claims, named)
         if fault is not None:
             self._refuse(message, claims.sub, fault)
             return
         folder = self._folder
         if folder is None:
-            self._apply_only(message, verified)
+            self._apply_only(message, claims.sub, verified.token)
             return
         loaded = self._core.account(claims.sub) is not None
         if not folder.full and not loaded and folder.token_of(claims.sub) is None:
@@ -127,13 +129,12 @@ class ClaimsService:
                 log.error("Update for account %s resulted in error %s", claims.sub, error)  # noqa: TRY400
         self._accept(message, claims.sub, UPDATED if folder.full else "jwt updated cache")
 
-    def _apply_only(self, message: Message, verified: Verified[AccountClaims]) -> None:
-        public = verified.claims.sub
+    def _apply_only(self, message: Message, public: str, token: str) -> None:
         if self._core.account(public) is None:
             self._accept(message, public, SKIPPED)
             return
         try:
-            self._core.update_account(verified.token)
+            self._core.update_account(token)
         except AccreditError:
             self._refuse(message, public, f"{FAILED} - account validation failed")
         else:
@@ -142,6 +143,8 @@ class ClaimsService:
     def _unreadable(self, message: Message, body: bytes, named: str | None, error: AccreditError) -> None:
         """The server's words for what it cannot read; it looks for a subject later than we do."""
         words = error.message
+        if words.startswith("header ") and "JSON" in words:
+            words = "unexpected end of JSON input"
         if words != "subject is not set":
             self._refuse(message, named or "n/a", f"{FAILED} - {words}")
             return
@@ -154,9 +157,8 @@ class ClaimsService:
         words = STRICT if strict else "invalid public key"
         self._envelope.answer(message, error={"code": 500, "description": f"{FAILED} - {words}"})
 
-    def _fault(self, verified: Verified[AccountClaims], named: str | None) -> str | None:
+    def _fault(self, claims: AccountClaims, named: str | None) -> str | None:
         """What a server looks at before it stores; not who signed it, nor its time."""
-        claims = verified.claims
         if named is not None and claims.sub != named:
             return f"{FAILED} - subject does not match jwt content"
         trust = self._core.trust
