@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from broker.account import Account
 from broker.client import Client, Kind, Port
 from broker.configuration.options import Options
@@ -410,6 +412,13 @@ class Core:
     def full(self) -> bool:
         """More connections than the configuration allows."""
         return 0 <= self.options.max_connections < len(self.clients)
+
+    def facts_without(self, account: Account, client: Client) -> AccountFacts | None:
+        """As `facts`, with this connection's place free."""
+        facts = self.facts(account)
+        if facts is None or client.cid not in account.clients:
+            return facts
+        return msgspec.structs.replace(facts, connections=facts.connections - 1)
 
     def every_client(self, kinds: Sequence[Kind] = tuple(Kind)) -> list[Client]:
         return [client for client in self.clients.values() if client.kind in kinds]

@@ -315,7 +315,10 @@ class _Asking:
         core = self._core
         if self._then is None:
             return
-        facts = core.facts_without(target, self._client) if target is not None else None
+        facts = core.facts(target) if target is not None else None
+        if facts is not None and target is self._account:
+            # Its own place, which it has while it waits, does not count against it.
+            facts = msgspec.structs.replace(facts, connections=facts.connections - 1)
         placed = placement.place(
             answered,
             self._question,

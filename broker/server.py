@@ -38,7 +38,6 @@ from broker.services import Services
 from broker.session import Session
 from broker.sources import open_resolver
 from broker.startup import configured_accounts, trust_of
-from broker.wheel import SLOTS_A_SECOND
 from issuer.errors import AccreditError, Unavailable
 
 log = logging.getLogger("accredit.broker")
@@ -63,7 +62,8 @@ class Broker:
         self._servers: list[asyncio.AbstractServer] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._files: list[Path] = []
-        self._ticking = False
+        self._turning: asyncio.TimerHandle | None = None
+        self._turns_at = 0.0
         self._loop: asyncio.AbstractEventLoop
         self.stopped = asyncio.Event()
         self.reread: Callable[[], Options] = lambda: self.options
@@ -136,7 +136,7 @@ class Broker:
         self.entrance.listens(port)
         self.core.port = port
         scheme = "tls" if options.tls is not None else "nats"
-        self.url = self.urls["nats"] = f"{scheme}://{_reachable(host)}:{port}"
+        self.url = self.urls["nats"] = f"{scheme}://{reachable(host)}:{port}"
         if options.websocket.port:
             from broker.listeners.websocket import listen_websocket
 
@@ -150,7 +150,7 @@ class Broker:
             self._servers.append(monitor)
             host, port = monitor.sockets[0].getsockname()[:2]
             self.core.monitor_port = port
-            self.monitor = self.urls["monitoring"] = f"http://{_reachable(host)}:{port}"
+            self.monitor = self.urls["monitoring"] = f"http://{reachable(host)}:{port}"
 
     async def listen(
         self,
@@ -257,19 +257,21 @@ class Broker:
         self.tick()
 
     def tick(self) -> None:
-        """See that the wheel turns while something is on it."""
-        if not self._ticking:
-            self._ticking = True
-            self._loop.call_later(1 / SLOTS_A_SECOND, self._turn)
+        """See that the wheel is looked at when something on it is due."""
+        due = self.core.wheel.next()
+        if due is None or (self._turning is not None and self._turns_at <= due):
+            return
+        if self._turning is not None:
+            self._turning.cancel()
+        self._turns_at = due
+        self._turning = self._loop.call_later(max(due - self.core.now(), 0.001), self._turn)
 
     def _turn(self) -> None:
+        self._turning = None
         now = self.core.now()
         for action in self.core.wheel.due(now):
             action(now)
-        if self.core.wheel:
-            self._loop.call_later(1 / SLOTS_A_SECOND, self._turn)
-        else:
-            self._ticking = False
+        self.tick()
 
     def _wake(self) -> None:
         self._loop.call_soon(self.core.router.flush)
@@ -319,7 +321,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """An address a client on this machine can use."""
     if host in {"0.0.0.0", "::", ""}:  # noqa: S104  what is bound, not what is bound to
         return "127.0.0.1"

@@ -44,6 +44,7 @@ class Session:
         "awaits_connect",
         "client",
         "connected",
+        "cookie",
         "reader",
     )
 
@@ -55,6 +56,8 @@ class Session:
         self.reader = Reader(self, core.options.max_control_line)
         self.awaits_connect = entrance.required
         self.connected = False
+        self.cookie = ""
+        """The token a browser sent with its request, for who says none in CONNECT."""
         self._info_sent = False
 
     @property
@@ -72,6 +75,8 @@ class Session:
             if error.partial is not None:
                 client.options, client.connected = error.partial, True
             self.fault(None)
+        if self.cookie and not client.options.jwt:
+            client.options = msgspec.structs.replace(client.options, jwt=self.cookie)
         again, self.connected = self.connected, True
         client.connected = True
         if again:

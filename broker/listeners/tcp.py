@@ -7,7 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 from broker.client import Client, Kind, TlsFacts
-from broker.protocol import texts, writer
+from broker.protocol import texts
 from broker.protocol.texts import Closed
 from broker.session import Session
 
@@ -45,16 +45,19 @@ class Connection(asyncio.Protocol):
 
     def begin(self) -> None:
         """Say INFO, and wait for CONNECT."""
+        inside = self._transport.get_extra_info("ssl_object") is not None
+        self._begin(upgrade=None if inside else self._broker.tls, tls=inside or self._broker.tls is not None)
+
+    def _begin(self, *, upgrade: ssl.SSLContext | None, tls: bool) -> None:
         broker, core = self._broker, self._broker.core
         peer = self._transport.get_extra_info("peername") or ("", 0)
         self.client = client = core.open(self.kind, self, str(peer[0]), int(peer[1]))
         self.session = Session(core, broker.entrance, client)
         self.reader = self.session.reader
-        tls = self._transport.get_extra_info("ssl_object")
-        if tls is not None:
-            client.tls = tls_facts(tls)
-        upgrade = broker.tls if tls is None else None
-        self._transport.write(broker.entrance.info(client, tls=broker.tls is not None))
+        session = self._transport.get_extra_info("ssl_object")
+        if session is not None:
+            client.tls = tls_facts(session)
+        self.write(broker.entrance.info(client, tls=tls))
         if core.full():
             core.close(client, Closed.MAX_CONNECTIONS, texts.TOO_MANY_CONNECTIONS)
             return
@@ -134,4 +137,4 @@ def tls_facts(session: Any) -> TlsFacts:
     )
 
 
-__all__ = ["Connection", "tls_facts", "writer"]
+__all__ = ["Connection", "tls_facts"]
