@@ -40,6 +40,13 @@ def encode64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def plain_token(text: str) -> dict[str, Any]:
+    """What a token says, good or bad."""
+    payload = text.split(".")[1]
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return found
+
+
 def _derived(label: str, salt: str) -> Seed:
     return Seed.from_raw(role_of_label(label), hashlib.sha256(f"{salt}|{label}".encode()).digest())
 
@@ -55,7 +62,7 @@ class Keys:
         self._salt = salt
         self._seeds: dict[str, Seed] = dict(SHARED)
         self._names = {seed.public: f"{{{label}}}" for label, seed in SHARED.items()}
-        self._written: dict[bytes, str] = {}
+        self._learnt: dict[str, PublicKey] = {}
 
     def seed(self, label: str) -> Seed:
         seed = self._seeds.get(label)
@@ -65,7 +72,12 @@ class Keys:
         return seed
 
     def public(self, label: str) -> PublicKey:
-        return self.seed(label).public
+        return self._learnt.get(label) or self.seed(label).public
+
+    def learn(self, label: str, public: PublicKey) -> None:
+        """A key that somebody else made."""
+        self._learnt[label] = public
+        self._names[public] = f"{{{label}}}"
 
     def text(self, text: str) -> str:
         """With the keys its labels stand for."""

@@ -101,7 +101,8 @@ class Connect(Plain, tag="connect", kw_only=True):
     """CONNECT and PING on a new connection, or once more on the one `client` has open.
 
     `user` is a label; None sends no token. `options` are the members of CONNECT as they are sent.
-    `instead` are bytes sent in place of all that.
+    `instead` are bytes sent in place of all that. With `asks`, somebody else is asked first: the step
+    does not wait for the answer.
     """
 
     client: str
@@ -109,6 +110,7 @@ class Connect(Plain, tag="connect", kw_only=True):
     options: dict[str, Any]
     signature: Signature = "good"
     instead: str | None = None
+    asks: bool = False
 
 
 class Send(Plain, tag="send"):
@@ -127,6 +129,22 @@ class Answer(Plain, tag="answer"):
     headers: str | None = None
     back: int = 0
     times: int = 1
+
+
+class Authorize(Plain, tag="authorize", kw_only=True):
+    """The answer of `service` to the last question it got; `callout` is the key made for the user.
+
+    `user` is what the answer says the user's token is; `instead` is sent in place of all that.
+    """
+
+    service: str
+    signer: str
+    user: Token | None = None
+    error: str = ""
+    sub: str = "callout"
+    aud: str = "{NODE}"
+    issuer_account: str = ""
+    instead: str | None = None
 
 
 class Push(Plain, tag="push"):
@@ -157,7 +175,7 @@ class Wait(Plain, tag="wait"):
     seconds: float
 
 
-Step: TypeAlias = Connect | Send | Answer | Push | Delete | Kick | Close | Wait
+Step: TypeAlias = Connect | Send | Answer | Authorize | Push | Delete | Kick | Close | Wait
 
 
 class Case(Plain, kw_only=True):
@@ -195,9 +213,13 @@ class Case(Plain, kw_only=True):
         )
 
     def serviced(self) -> bool:
-        """Whether requests cross accounts, and say how long their way was."""
+        """Whether there are messages of the server's own making, whose length hangs on times and ids."""
         tokens = [*self.accounts.values(), *(step.token for step in self.steps if isinstance(step, Push))]
-        return any(one.get("type") == "service" for token in tokens for one in token.nats.get("imports", ()))
+        return any(
+            "authorization" in token.nats
+            or any(one.get("type") == "service" for one in token.nats.get("imports", ()))
+            for token in tokens
+        )
 
     def grouped(self) -> bool:
         """Whether it has queue groups, whose members are chosen by chance."""

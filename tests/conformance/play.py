@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import re
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from tests.conformance.canonical import Canon, Counting, Section
 from tests.conformance.hosts import Host
-from tests.conformance.keys import Keys
+from tests.conformance.keys import Keys, plain_token
 from tests.conformance.model import (
     OPTIONS,
     Answer,
+    Authorize,
     Case,
     Close,
     Connect,
@@ -36,6 +39,7 @@ from tests.conformance.model import (
     Signature,
     Step,
     Sub,
+    Token,
     Unsub,
     Wait,
 )
@@ -53,6 +57,7 @@ _GOODBYE: Final = 2.0
 _PINGS: Final = re.compile(r"(?im)^\s*ping")
 _PAUSE: Final = 0.003
 _LONG: Final = 400
+_ASKED: Final = 1.5
 
 
 async def play(case: Case, host: Host, keys: Keys) -> list[Section]:
@@ -67,6 +72,8 @@ class _Play:
         self.keys = keys
         self.links: dict[str, Link] = {}
         self.past: list[tuple[str, Link]] = []
+        self.asking: list[Link] = []
+        self.stirred = asyncio.Event()
         self.users = {label: keys.token(token) for label, token in case.users.items()}
         self.latest = {label: token.nats.get("signing_keys") for label, token in case.accounts.items()}
         chance = case.weighted()
@@ -112,6 +119,8 @@ class _Play:
                 return await self._send(client, ops, cuts)
             case Answer():
                 return await self._answer(step, more)
+            case Authorize():
+                return await self._authorize(step, more)
             case Push(label, token):
                 self.canon.evicting = self.latest.get(label) != token.nats.get("signing_keys")
                 self.latest[label] = token.nats.get("signing_keys")
@@ -133,7 +142,7 @@ class _Play:
         if link is None or not link.open:
             if link is not None:
                 self.past.append((step.client, link))
-            link = self.links[step.client] = await Link.to(self.host.port)
+            link = self.links[step.client] = await Link.to(self.host.port, self.stirred)
         link.sids.clear()
         if step.instead is not None:
             link.write(self.keys.text(step.instead).encode("latin-1"))
@@ -148,6 +157,10 @@ class _Play:
             if proof is not None:
                 options.setdefault("sig", proof)
         link.write(f"CONNECT {json.dumps(options)}\r\n".encode())
+        if step.asks:
+            self.asking.append(link)
+            await self._until(lambda: self._questions() or not link.open, _ASKED)
+            return link
         link.asked = True
         return link
 
@@ -214,6 +227,47 @@ class _Play:
         reply = link.requests[-1 - step.back]
         link.write(self._publication(reply, step.payload, "", step.headers) * step.times)
         return link
+
+    async def _authorize(self, step: Authorize, more: list[str]) -> Link | None:
+        service = self.links.get(step.service)
+        asking, self.asking = self.asking, []
+        for link in asking:
+            link.asked = True
+        if service is None or not service.questions:
+            more.append("nothing to authorize")
+            return service
+        question = service.questions.popleft()
+        request = plain_token(question.payload)["nats"]
+        self.keys.learn("callout", request["user_nkey"])
+        self.keys.learn("NODE", request["server_id"]["id"])
+        answer = step.instead
+        if answer is None:
+            nats = {
+                "type": "authorization_response",
+                "error": step.error,
+                "issuer_account": step.issuer_account,
+            }
+            if step.user is not None:
+                nats["jwt"] = self.keys.token(step.user)
+            nats = {name: value for name, value in nats.items() if value}
+            answer = self.keys.token(
+                Token(signer=step.signer, sub=step.sub, nats=nats, members={"aud": step.aud})
+            )
+        service.write(self._publication(question.reply, answer, "", None))
+        await service.barrier()
+        await asyncio.gather(*(link.barrier() for link in asking))
+        return service
+
+    def _questions(self) -> bool:
+        return any(link.questions for link in self.links.values())
+
+    async def _until(self, seen: Callable[[], bool], seconds: float) -> None:
+        """Until something has come, but not longer than this."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not seen():
+                    self.stirred.clear()
+                    await self.stirred.wait()
 
     async def _kick(self, client: str) -> None:
         link = self.links.get(client)

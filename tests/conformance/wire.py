@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 from tests.processes import HOST
 
 PATIENCE: Final = 10.0
+ASKED: Final = "$SYS.REQ.USER.AUTH"
 _CRLF: Final = 2
 _SWALLOWED: Final = 0.7  # after which a PING is taken to have become part of something else
 
@@ -48,7 +49,8 @@ STUCK: Final = Word("no answer")
 class Link(asyncio.Protocol):
     """One connection. `items` holds what came since it was last emptied."""
 
-    def __init__(self) -> None:
+    def __init__(self, stirred: asyncio.Event | None = None) -> None:
+        self._stirred = stirred or asyncio.Event()
         self.items: list[Item] = []
         self.open = True
         self.asked = False  # whether it sent CONNECT: before that PING would be a fault
@@ -57,6 +59,7 @@ class Link(asyncio.Protocol):
         self.cid = 0
         self.info: dict[str, Any] = {}
         self.requests: list[str] = []
+        self.questions: deque[Msg] = deque()
         self.sids: dict[str, str] = {}  # the queue each of its subscriptions asked for
         self.account = ""
         self.refused_subscriptions = False
@@ -67,10 +70,10 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     @classmethod
-    async def to(cls, port: int) -> Link:
-        """A connection that has its INFO."""
+    async def to(cls, port: int, stirred: asyncio.Event) -> Link:
+        """A connection that has its INFO; `stirred` is set whenever something comes."""
         loop = asyncio.get_running_loop()
-        _, link = await loop.create_connection(cls, HOST, port)
+        _, link = await loop.create_connection(lambda: cls(stirred), HOST, port)
         async with asyncio.timeout(PATIENCE):
             await link._greeted
         return link
@@ -84,6 +87,7 @@ class Link(asyncio.Protocol):
         if self.open:
             self.items.append(CLOSED)
         self.open = False
+        self._stirred.set()
         for waiting in (self._greeted, self._ended, *self._barriers):
             if waiting is not None and not waiting.done():
                 waiting.set_result(None)
@@ -108,6 +112,7 @@ class Link(asyncio.Protocol):
                 self._line(line)
                 position = after
         self._buffer = data[position:]
+        self._stirred.set()
 
     def _message(self, line: bytes, body: bytes) -> None:
         words = line.decode("latin-1").split(" ")
@@ -122,6 +127,8 @@ class Link(asyncio.Protocol):
     def message(self, message: Msg) -> None:
         if message.reply:
             self.requests.append(message.reply)
+        if message.subject == ASKED:
+            self.questions.append(message)
         self.items.append(message)
 
     def _line(self, line: bytes) -> None:

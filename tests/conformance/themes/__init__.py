@@ -7,7 +7,7 @@ from typing import Final
 from hypothesis.strategies import SearchStrategy
 
 from tests.conformance.model import Case
-from tests.conformance.themes import admission, live, messages, sharing
+from tests.conformance.themes import admission, callout, live, messages, sharing
 
 # Name to strategy, and how much of a run it gets.
 THEMES: Final[dict[str, tuple[SearchStrategy[Case], int]]] = {
@@ -29,4 +29,5 @@ THEMES: Final[dict[str, tuple[SearchStrategy[Case], int]]] = {
     "imports-live": (live.sharing_live(), 6),
     "deletion": (live.deletion(), 3),
     "resolver": (live.resolver(), 4),
+    "callout": (callout.callout(), 5),
 }
