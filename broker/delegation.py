@@ -25,6 +25,7 @@ from broker.identity import Identity
 from broker.protocol import texts, writer
 from broker.protocol.texts import Closed
 from broker.routing import Message
+from broker.session import AFTER_LIMIT
 from broker.trie import Subscription
 from issuer.claims.account import AccountClaims
 from issuer.claims.exchange import (
@@ -55,8 +56,6 @@ GONE: Final = "Could not register auth callout user: connection closed"
 _INBOX: Final = "$SYS._INBOX."
 _INBOX_LETTERS: Final = 8
 _LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-AFTER_LIMIT: Final = 0.02
-"""Seconds between the word that a limit is reached and the end."""
 
 
 @dataclass(frozen=True, slots=True)
