@@ -64,7 +64,6 @@ class Client:
         "callout",
         "cid",
         "closed",
-        "connected",
         "dirty",
         "effective",
         "expires_at",
@@ -90,7 +89,6 @@ class Client:
         "port",
         "port_number",
         "put",
-        "refused",
         "refused_as",
         "remembered_replies",
         "remembers_replies",
@@ -136,9 +134,6 @@ class Client:
         self.bound_at = 0.0
         self.expiry: Any = None
         self.expires_at: float | None = None
-        self.connected = False
-        """It has said CONNECT."""
-        self.refused = False
         self.refused_as = Closed.AUTHENTICATION_FAILURE
         self.subscriptions: dict[str, Subscription] = {}
         self.remembers_replies = False

@@ -282,8 +282,11 @@ class Core:
             client.expiry = None
         client.expires_at = expires_at
         if expires_at is not None:
-            due = max(expires_at - self.now(), 0.0)
-            client.expiry = self.later(due, lambda: self.carry_out(live.user_expired(client)))
+            due = expires_at - self.now()
+            if due < -1.0:
+                self.carry_out(live.user_expired(client))
+                return
+            client.expiry = self.later(max(due, 0.0), lambda: self.carry_out(live.user_expired(client)))
 
     def announce(self, client: Client) -> None:
         """Tell observers of a connection that is in."""
@@ -296,7 +299,6 @@ class Core:
         """Turn a connection away; the client learns nothing, the log and the events everything."""
         log.error("%r - authentication error: %s", client, reason)
         client.refused_as = closed
-        client.refused = True
         for observer in self.observers:
             observer.refused(client, account, reason)
         self.close(client, closed, text)

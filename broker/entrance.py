@@ -209,8 +209,8 @@ class Entrance:
             self._delegate(session, attempt, account, admission)
             return
         client.token = client.options.jwt or core.options.default_sentinel
-        core.bind(client, account, admission)
         client.name_tag = account.claims.name if account.claims is not None else ""
+        core.bind(client, account, admission)
         session.admitted()
 
     def _turn_away(self, client: Client, account: Account | None, admission: Admission) -> None:

@@ -73,12 +73,11 @@ class Session:
             client.options = read_connect(arguments, client.options if self.connected else None)
         except ConnectSyntaxError as error:
             if error.partial is not None:
-                client.options, client.connected = error.partial, True
+                client.options = error.partial
             self.fault(None)
         if self.cookie and not client.options.jwt:
             client.options = msgspec.structs.replace(client.options, jwt=self.cookie)
         again, self.connected = self.connected, True
-        client.connected = True
         if again:
             self._core.leave(client)
             self.reader.forget()
@@ -93,6 +92,8 @@ class Session:
         """The entrance let it in: the last checks of CONNECT, then it may go on."""
         client, options = self.client, self.client.options
         self._core.announce(client)
+        if client.closed is not None:
+            return
         if options.new_account or options.account:
             self._core.refuse(
                 client,

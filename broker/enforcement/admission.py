@@ -54,6 +54,8 @@ from issuer.keys.nkeys import PublicKey
 from issuer.tokens.envelope import Verified, plain_claims, written_by_us
 
 LOOKUP: Final = "Account JWT lookup error"
+_NANOSECONDS: Final = 10**9
+_MOST_SECONDS: Final = (2**63 - 1) // _NANOSECONDS
 CALLOUT_SUBJECT: Final = "$SYS.REQ.USER.AUTH"
 _CLOSED: Final = {
     Gate.PROXY: Closed.PROXY_NOT_TRUSTED,
@@ -224,7 +226,11 @@ def expiry(claims: UserClaims, until: float | None, now: float) -> float | None:
     """
     if claims.exp == 0:
         return until
-    ends = now + max(claims.exp - int(now), 0)
+    left = max(claims.exp - int(now), 0)
+    if left > _MOST_SECONDS:
+        # Centuries ahead, the server's count of nanoseconds begins again: such a token is over at once.
+        left = ((left * _NANOSECONDS + 2**63) % 2**64 - 2**63) // _NANOSECONDS
+    ends = now + left
     return ends if until is None else min(ends, until)
 
 

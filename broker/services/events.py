@@ -48,8 +48,6 @@ class Events:
 
     def disconnected(self, client: Client) -> None:
         account = client.account
-        if account is None and not client.refused and not client.connected:
-            return  # it came and went without a word
         public = account.public if account is not None else GLOBAL
         subject = f"$SYS.ACCOUNT.{public}.DISCONNECT"
         if self._heard(subject):
