@@ -313,12 +313,6 @@ ROWS: dict[str, Row] = {
     ),
     "no token": Row(GOOD, AT_ONCE, lambda _: {"jwt": "", "user": "bob"}),
     "opaque token": Row(GOOD, AT_ONCE, lambda _: {"jwt": "opaque"}),
-    "guest without subscriptions": Row(
-        # It is asked about nonetheless, and let in, and closed a moment later.
-        GOOD,
-        inside(lines=("-ERR 'maximum subscriptions exceeded'",)),
-        guest(subs=0),
-    ),
     # --- those who answer
     "who answers": Row(GOOD, inside("C", requests=0), answering()),
     "who answers, by a name": Row(GOOD, inside("C", requests=0), answering(user="alice")),

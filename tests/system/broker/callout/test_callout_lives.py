@@ -59,9 +59,11 @@ def test_the_limits_of_the_token_it_came_with_do_not_hold(shared: Scene) -> None
 
 
 def test_a_token_without_subscriptions_ends_it_a_moment_later(shared: Scene) -> None:
-    wire, seen = attempt(shared, ROWS["guest without subscriptions"])
-    assert seen.account == "A"
-    assert wire.until_pong() == ["closed"]
+    """The service is asked, and if it is quick, the client is in for that moment."""
+    wire, seen = attempt(shared, Row(GOOD, inside(), guest(subs=0)))
+    assert seen.requests == 1
+    assert seen.lines[0] == "-ERR 'maximum subscriptions exceeded'"
+    assert seen.lines[1:] == ("closed",) or wire.until_pong() == ["closed"]
 
 
 def test_a_roles_permissions_hold_and_not_its_limits(shared: Scene) -> None:
