@@ -116,6 +116,7 @@ class _Play:
             case Connect():
                 return await self._connect(step)
             case Send(client, ops, cuts):
+                self.canon.cut = bool(cuts)
                 return await self._send(client, ops, cuts)
             case Answer():
                 return await self._answer(step, more)

@@ -302,14 +302,14 @@ def times(draw: DrawFn) -> Case:
         Send("w", [Pub("b", "y", "r.a")]),
     ]
     steps: list[Step] = [d.connect("u"), d.connect("w")]
-    if d.chance(draw, 25):
-        steps.append(Connect(client="s", user="u", options={}, instead=""))
     steps += [Send("u", [Sub("b", "1")]), Send("w", [Sub("a", "1"), Sub("r.a", "2")]), *use, Wait(_SOON)]
     if d.chance(draw, 35):
         renewed = twisted(account, ({}, {"exp": draw(st.sampled_from((None, d.FAR))), "iat": 1}))
         steps.append(Push("A", renewed))
     steps += [*use, draw(entrance("c", "u", percent=5))]
     if d.chance(draw, 60):
+        if d.chance(draw, 25):
+            steps.append(Connect(client="s", user="u", options={}, instead=""))
         steps += [Wait(_LATE), *use, d.connect("t", draw(st.sampled_from(("u", "w"))))]
     return Case(
         theme="times",
