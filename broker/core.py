@@ -297,7 +297,9 @@ class Core:
         self, client: Client, closed: Closed, text: str | None, reason: str, account: Account | None = None
     ) -> None:
         """Turn a connection away; the client learns nothing, the log and the events everything."""
-        log.error("%r - authentication error: %s", client, reason)
+        if client.closed is not None:
+            return
+        log.error("%r - authentication error: %s", client, reason or closed.value)
         client.refused_as = closed
         for observer in self.observers:
             observer.refused(client, account, reason)
@@ -427,8 +429,8 @@ class Core:
 
 
 def _shown(client: Client) -> UserClaims | None:
-    """The token a connection came with; a callout's user came with another."""
-    return client.user if client.callout is None else client.callout.sentinel
+    """The token a connection is in by; a callout's user showed none of its own."""
+    return client.user if client.callout is None else None
 
 
 __all__ = ["GLOBAL", "ClosedClient", "Core", "Observer", "Resolver", "Timer"]

@@ -208,7 +208,7 @@ class Entrance:
         if admission.delegated:
             self._delegate(session, attempt, account, admission)
             return
-        client.token = client.options.jwt or core.options.default_sentinel
+        client.token = identified.user.token if identified.user is not None else ""
         client.name_tag = account.claims.name if account.claims is not None else ""
         core.bind(client, account, admission)
         session.admitted()

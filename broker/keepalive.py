@@ -37,7 +37,7 @@ class Keepalive:
         core.wheel.add(now + first * (1 + SPREAD * core.router.chance()), lambda at: self._ping(client, at))
 
     def _too_late(self, session: Session) -> None:
-        if session.awaits_connect and not session.connected:
+        if session.client.closed is None and session.awaits_connect and not session.connected:
             self._core.refuse(
                 session.client,
                 Closed.AUTHENTICATION_TIMEOUT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from broker.client import Client, Kind
+from broker.client import Client
 from broker.core import GLOBAL, Core
 from broker.services.envelope import moment
 
@@ -43,7 +43,7 @@ def describe_client(core: Core, client: Client) -> dict[str, Any]:
         "jwt": token,
         "issuer_key": issuer_key(client),
         "name_tag": client.name_tag if account is not None else GLOBAL,
-        "tags": list(client.user.nats.tags) if client.user is not None else [],
+        "tags": tags(client),
         "kind": "Client",
         "client_type": client.kind.value,
         "client_id": client.mqtt_id,
@@ -51,10 +51,12 @@ def describe_client(core: Core, client: Client) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in ("", [], 0)}
 
 
+def tags(client: Client) -> list[str]:
+    """Of the token it came with: a callout's user has the tags of the sentinel."""
+    shown = client.user if client.callout is None else client.callout.sentinel
+    return list(shown.nats.tags) if shown is not None else []
+
+
 def issuer_key(client: Client) -> str:
     """The key that signed the user, as monitoring shows it."""
     return client.issuer if client.user is not None else ""
-
-
-def shown_kind(client: Client) -> str:
-    return client.kind.value if isinstance(client.kind, Kind) else str(client.kind)

@@ -66,7 +66,9 @@ class Events:
             # The account whose callout refused it hears the reason.
             inside = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
             if self._core.interest(account, inside):
-                self._say(inside, DISCONNECT_TYPE, self._ended(client, reason), account)
+                body = self._ended(client, reason)
+                body["client"]["acc"] = account.public
+                self._say(inside, DISCONNECT_TYPE, body, account)
 
     def say(self, what: str) -> None:
         """A word about the broker itself: LAMEDUCK or SHUTDOWN."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 from broker.account import Account
 from broker.client import Client
 from broker.core import ClosedClient, Core
-from broker.services.describe import issuer_key, raw_user
+from broker.services.describe import issuer_key, raw_user, tags
 from broker.services.envelope import duration, moment
 from broker.trie import Subscription
 from issuer.subjects import matches
@@ -196,15 +196,16 @@ def connection(
     if client.mqtt_id:
         found["mqtt_client"] = client.mqtt_id
     if auth:
-        found["authorized_user"] = raw_user(client)
+        if raw_user(client):
+            found["authorized_user"] = raw_user(client)
         found["account"] = client.account.public if client.account is not None else ""
         # A bearer's token is all one needs to be that user: it is not shown.
         if client.token and not client.bearer:
             found["jwt"] = client.token
         if client.user is not None:
             found["issuer_key"] = issuer_key(client)
-            if client.user.nats.tags:
-                found["tags"] = list(client.user.nats.tags)
+            if tags(client):
+                found["tags"] = tags(client)
         if client.name_tag:
             found["name_tag"] = client.name_tag
     held = list(client.subscriptions.values())

@@ -14,6 +14,7 @@ from broker.client import Client
 from broker.core import Core
 from broker.protocol.texts import Closed
 from broker.routing import Message
+from broker.services.describe import raw_user
 from broker.services.envelope import Envelope, moment
 from broker.services.monitoring import PAGES, account_info, connz, idz, statsz, subsz
 
@@ -211,19 +212,18 @@ class Requests:
             return
         account = client.account
         found: dict[str, Any] = {
-            "user": client.username or client.authorized_user,
+            "user": raw_user(client),
             "account": account.public,
             "account_name": client.name_tag or account.name,
         }
-        if client.user is not None:
-            found["user"] = client.username if client.callout is not None else client.user.sub
-            found["user_name"] = client.user.name
+        shown = client.user if client.callout is None else client.callout.sentinel
+        if shown is not None and shown.name:
+            found["user_name"] = shown.name
         permissions = client.permissions
         if permissions is not None and not permissions.empty():
             found["permissions"] = _plain(permissions.plain())
         if client.expires_at is not None:
             found["expires"] = int(max(client.expires_at - self._core.now(), 0.0) * 1e9)
-        found = {name: value for name, value in found.items() if value != ""}
         self._envelope.answer(message, data=found)
 
 

@@ -135,7 +135,7 @@ VERBS: Final[Table] = {
     "up": ("web.cli:up", "everything in one process, with a broker of its own"),
     "serve": ("web.cli:serve", "the service beside NATS servers of your own"),
     "broker": ("broker.cli:broker", "the reference broker alone, with nats-server's flags and files"),
-    "explain": ("broker.explaining:explain", "may this user do that, and why: the gates, one by one"),
+    "explain": ("web.explaining:explain", "may this user do that, and why: the gates, one by one"),
     "doctor": ("issuer.cli.doctor:doctor", "look for what is wrong with this installation"),
     "migrate": ("issuer.cli.doctor:migrate", "bring the store to this version"),
     "completion": ("issuer.cli.completion:completion", "shell completion for bash, zsh and fish"),

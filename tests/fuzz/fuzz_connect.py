@@ -268,9 +268,9 @@ def _cut_short(theirs: list[str], own: list[str]) -> bool:
 
 def _generous(theirs: list[str], own: list[str]) -> bool:
     """Whether ours let in whom the real one did not, or let it do more."""
-    if _cut_short(theirs, own):
+    if "PONG" not in own or _cut_short(theirs, own):
         return False
-    if "PONG" in own and "PONG" not in theirs:
+    if "PONG" not in theirs:
         return True
     refusals = {line for line in theirs if line.startswith("-ERR")}
     more = Counter(line for line in own if line.startswith("MSG"))

@@ -1,4 +1,7 @@
-"""The verb `explain`: may this user do that, and why."""
+"""The verb `explain`: may this user do that, and why. From token files, or from the store.
+
+Here, and not with the broker: it needs the broker's decisions and the authority's store.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,16 @@ import click
 from broker.enforcement.permissions import ResponseRule
 from broker.enforcement.verdict import Gate, Outcome, Step, Verdict
 from broker.explain import Act, Question, explain_tokens
+from issuer.authority.finding import the_account, the_operator, the_user
 from issuer.claims.fields import CONNECTION_TYPES, TimeRange
 from issuer.cli.files import read_text
-from issuer.cli.options import verb
+from issuer.cli.options import account_option, verb
 from issuer.cli.output import Screen
 from issuer.cli.quantities import size, stamp
 from issuer.cli.workspace import Workspace
 from issuer.keys.creds import parse_decorated_token
+from issuer.store import hierarchy
+from issuer.store.unit import Unit
 
 OK: Final = 0
 REFUSED: Final = 4
@@ -32,6 +38,8 @@ _INLINE: Final = "eyJ"
 @click.option("--queue", metavar="NAME", default="", help="subscribe as a member of this group")
 @click.option("--reply", metavar="SUBJECT", default="", help="publish with this reply subject")
 @click.option("--size", "payload", metavar="SIZE", default="0", help="publish so many bytes")
+@click.option("-u", "--user", "user_name", metavar="NAME", help="a user of the store, with -a")
+@account_option
 @click.option("--creds", metavar="FILE", help="the user's creds file")
 @click.option("--user-token", metavar="FILE", help="the user's token, in place of creds")
 @click.option("--account-token", metavar="FILE", help="the account's token")
@@ -59,10 +67,34 @@ def explain(workspace: Workspace, **values: Any) -> int:
     question = question_of(values)
     moment = values["moment"]
     now = workspace.now if moment is None else stamp(moment, workspace.now, at="--at")
-    operator, account, user = tokens_of(values)
-    verdict = explain_tokens(operator, account, user, question, now)
+    tokens: tuple[str | None, str | None, str]
+    if values["user_name"]:
+        names = (workspace.settings.operator, values["account"], values["user_name"])
+        tokens = workspace.ask(stored_tokens, names)
+    else:
+        tokens = tokens_of(values)
+    verdict = explain_tokens(*tokens, question, now)
     show(workspace.screen, question, verdict)
     return OK if verdict.allowed else REFUSED
+
+
+def stored_tokens(unit: Unit, names: tuple[str | None, str | None, str]) -> tuple[str, str, str]:
+    """The newest tokens of an operator, an account and a user.
+
+    Raises:
+        NotFound: one of them is not in the store.
+    """
+    operator_name, account_name, user_name = names
+    if not account_name:
+        raise click.UsageError("of which account? -a NAME")
+    operator = the_operator(unit, operator_name)
+    account = the_account(unit, operator, account_name)
+    user = the_user(unit, account, user_name)
+    return (
+        hierarchy.head_token(unit, "operator", operator.id).token,
+        hierarchy.head_token(unit, "account", account.id).token,
+        hierarchy.head_token(unit, "user", user.id).token,
+    )
 
 
 def question_of(values: dict[str, Any]) -> Question:
@@ -101,7 +133,7 @@ def tokens_of(values: dict[str, Any]) -> tuple[str | None, str | None, str]:
         raise click.UsageError("--creds and --user-token exclude each other")
     user = values["creds"] or values["user_token"]
     if not user:
-        raise click.UsageError("whose? --creds FILE or --user-token FILE")
+        raise click.UsageError("whose? -u NAME, --creds FILE or --user-token FILE")
     if not values["account_token"]:
         raise click.UsageError("of which account? --account-token FILE")
     operator = values["operator_token"]
