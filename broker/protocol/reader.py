@@ -26,6 +26,7 @@ NO_HEADERS: Final = -1
 
 _WORDS: Final = (b"CONNECT", b"PUB", b"HPUB", b"SUB", b"UNSUB", b"PING", b"PONG", b"INFO", b"+OK", b"-ERR")
 _LONGEST_WORD: Final = max(map(len, _WORDS))
+_CONNECT_FIRST: Final = (b"C", b"c")
 _USUAL: Final = {word + end: word for word in _WORDS for end in (b"", b"\r")}
 # After these the server reads on to the end of the line and keeps nothing.
 _BARE: Final = (b"PING", b"PONG", b"+OK")
@@ -249,7 +250,7 @@ class Reader:
         """Read one line nobody remembers; where the next begins, or -1 to wait for more."""
         sink = self._sink
         line = data[position:newline]
-        if sink.awaits_connect and line[:1] not in b"Cc":
+        if sink.awaits_connect and line[:1] not in _CONNECT_FIRST:
             sink.unauthorized()
             raise Stop
         word, arguments = self._split(line)
@@ -373,7 +374,7 @@ class Reader:
         """Hold part of a line, if it can still become one."""
         if not line:
             return
-        if self._sink.awaits_connect and line[:1] not in b"Cc":
+        if self._sink.awaits_connect and line[:1] not in _CONNECT_FIRST:
             self._sink.unauthorized()
             raise Stop
         word = _word(line)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from broker.core import Core
 from broker.routing import Message
+
+_ESCAPED: Final = (
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    (b"&", b"\\u0026"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
 
 
 class Envelope:
@@ -43,11 +51,20 @@ class Envelope:
     def answer(self, message: Message, **said: Any) -> None:
         """Answer a request of the system account, if it wants an answer."""
         if message.reply:
-            body = msgspec.json.encode({"server": self.server(), **said})
+            body = encoded({"server": self.server(), **said})
             self._core.publish(message.account, message.reply, body)
 
     def fail(self, message: Message, description: str, **said: Any) -> None:
         self.answer(message, **said, error={"code": 500, "description": description})
+
+
+def encoded(document: Any) -> bytes:
+    """JSON as servers write it: what could hurt in a page or a script is escaped."""
+    text = msgspec.json.encode(document)
+    for raw, escaped in _ESCAPED:
+        if raw in text:
+            text = text.replace(raw, escaped)
+    return text
 
 
 def moment(at: float) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from broker.account import Account
 from broker.client import Client
 from broker.core import GLOBAL, Core
 from broker.protocol.texts import Closed
 from broker.services.describe import describe_client
-from broker.services.envelope import Envelope, moment
+from broker.services.envelope import Envelope, encoded, moment
 from broker.services.monitoring import statsz
 
 CONNECT_TYPE: Final = "io.nats.server.advisory.v1.client_connect"
@@ -105,7 +103,7 @@ class Events:
     def _publish(self, subject: str, document: dict[str, Any], account: Account | None = None) -> None:
         to = account or self._core.system
         if to is not None:
-            self._core.publish(to, subject, msgspec.json.encode(document))
+            self._core.publish(to, subject, encoded(document))
 
     def _count(self, account: Account) -> None:
         subject = f"$SYS.ACCOUNT.{account.public}.SERVER.CONNS"

@@ -161,6 +161,7 @@ def test_the_longest_line_passes() -> None:
 def test_something_before_connect_is_seen_at_its_first_byte() -> None:
     assert read(b"P", sink=Calls(awaits_connect=True)).calls == [("unauthorized",)]
     assert read(b"PING\r\n", sink=Calls(awaits_connect=True)).calls == [("unauthorized",)]
+    assert read(b"\n", sink=Calls(awaits_connect=True)).calls == [("unauthorized",)]
 
 
 def test_blanks_and_what_follows_ping_are_not_kept() -> None:
