@@ -23,7 +23,7 @@ from broker.enforcement.limits import Limits
 from broker.identity import Identity
 from broker.links import Links
 from broker.memory import TokenMemory
-from broker.protocol import writer
+from broker.protocol import texts, writer
 from broker.protocol.texts import Closed
 from broker.routing import Handler, Router
 from broker.trie import Subscription
@@ -368,7 +368,9 @@ class Core:
             client: Client = effect.session
             if client.closed is not None:
                 continue
-            if isinstance(effect, live.Close):
+            if isinstance(effect, live.Close) and effect.text == texts.AUTHORIZATION_VIOLATION:
+                self.refuse(client, effect.closed, effect.text, "no longer allowed as it came")
+            elif isinstance(effect, live.Close):
                 self.close(client, effect.closed, effect.text)
             elif isinstance(effect, live.Unsubscribe):
                 subscription = client.subscriptions.get(effect.sid)

@@ -41,6 +41,7 @@ class Session:
         "_entrance",
         "_info_sent",
         "_router",
+        "_was_in",
         "awaits_connect",
         "client",
         "connected",
@@ -59,6 +60,7 @@ class Session:
         self.cookie = ""
         """The token a browser sent with its request, for who says none in CONNECT."""
         self._info_sent = False
+        self._was_in = False
 
     @property
     def generation(self) -> int:
@@ -90,6 +92,7 @@ class Session:
 
     def admitted(self) -> None:
         """The entrance let it in: the last checks of CONNECT, then it may go on."""
+        again, self._was_in = self._was_in, True
         client, options = self.client, self.client.options
         self._core.announce(client)
         if client.closed is not None:
@@ -112,6 +115,9 @@ class Session:
         if options.verbose:
             self._router.tell(client, writer.OK)
         limit = client.limits.subscriptions
+        if again and client.effective is not client.user:
+            # At a second CONNECT the server holds a role's user to its own token, which allows nothing.
+            limit = 0
         if limit >= 0 and len(client.subscriptions) >= limit:
             # A limit of nothing: the server lets it in, says so, and closes (spec §0, 8).
             self._router.tell(client, writer.error(texts.TOO_MANY_SUBSCRIPTIONS))

@@ -23,13 +23,14 @@ from issuer.claims.quoting import quoted
 from issuer.errors import AccreditError
 from issuer.findings import validate
 from issuer.findings.finding import Level
-from issuer.tokens.envelope import Token, TokenKindError, decode, plain_claims
+from issuer.tokens.envelope import Token, TokenKindError, TokenRoleError, decode, plain_claims
 
 log = logging.getLogger("accredit.broker")
 
 UPDATED: Final = "jwt updated"
 SKIPPED: Final = "jwt update skipped"
 FAILED: Final = "jwt update resulted in error"
+NO_SUBJECT: Final = "subject is not set"
 STRICT: Final = "operator requires issuer to be a signing key"
 
 
@@ -145,7 +146,9 @@ class ClaimsService:
         words = error.message
         if words.startswith("header ") and "JSON" in words:
             words = "unexpected end of JSON input"
-        if words != "subject is not set":
+        elif isinstance(error, TokenRoleError) and error.at == "/sub" and words != NO_SUBJECT:
+            words = "not account claim"
+        if words != NO_SUBJECT:
             self._refuse(message, named or "n/a", f"{FAILED} - {words}")
             return
         text = body.decode("ascii", "replace").strip()
