@@ -7,6 +7,8 @@ byte is one.
 from __future__ import annotations
 
 import base64
+import json
+import signal
 import socket
 import struct
 import sys
@@ -138,7 +140,9 @@ class Place:
         for house in self.houses.values():
             claims.setdefault(house.public, new_account(house.public, house.name))
         self.claims = {sub: _with_streams(each) for sub, each in claims.items()}
-        text = self._trust() + f"""
+        text = (
+            self._trust()
+            + f"""
 port: {self.port}
 http: "{HOST}:{self.monitor}"
 host: {HOST}
@@ -148,6 +152,7 @@ websocket {{ listen: "{HOST}:{self.websocket}", no_tls: true, {websocket} }}
 mqtt {{ listen: "{HOST}:{self.mqtt}", {mqtt} }}
 {extra}
 """
+        )
         (self._folder.path / "server.conf").write_text(text, encoding="utf-8")
         program = [str(nats_server_binary()), "-DV"] if which == "real" else [sys.executable, "-m", "broker"]
         self._command = [*program, "-c", "server.conf"]
@@ -156,7 +161,9 @@ mqtt {{ listen: "{HOST}:{self.mqtt}", {mqtt} }}
     def _trust(self) -> str:
         now = int(time.time())
         operator = encode(new_operator(self._operator.public, "O"), SeedSigner(self._operator), now=now)
-        accounts = {sub: (each.name, self._signed(each)) for sub, each in self.claims.items()}
+        accounts: dict[str, tuple[str, str]] = {
+            sub: (each.name, self._signed(each)) for sub, each in self.claims.items()
+        }
         system = new_account(self._system.public, "SYS")
         accounts[self._system.public] = ("SYS", self._signed(system))
         config = ServerConfig("memory", "O", operator.token, self._system.public, accounts)
@@ -178,8 +185,6 @@ mqtt {{ listen: "{HOST}:{self.mqtt}", {mqtt} }}
         self.close()
 
     def close(self) -> None:
-        import signal
-
         self._process.end(signal.SIGTERM)
         self._folder.remove()
 
@@ -220,7 +225,9 @@ class Nats(Line):
         super().__init__(port)
         self.until(_line)
         self.send(connect(token), b"PING\r\n")
-        self.until(lambda data: data.find(b"}") + 3 if b"PONG\r\nINFO" in data and b"} \r\n" in data else None)
+        self.until(
+            lambda data: data.find(b"}") + 3 if b"PONG\r\nINFO" in data and b"} \r\n" in data else None
+        )
         self.buffer = b""
 
     def say(self, *lines: bytes) -> bytes:
@@ -234,10 +241,10 @@ class Nats(Line):
 
 def connect(token: str = "", **options: str) -> bytes:
     """A CONNECT line of a quiet client."""
-    import json
-
     said = {"verbose": False, "pedantic": False, "protocol": 1, "headers": True, "no_responders": True}
-    return b"CONNECT " + json.dumps({**said, **({"jwt": token} if token else {}), **options}).encode() + b"\r\n"
+    return (
+        b"CONNECT " + json.dumps({**said, **({"jwt": token} if token else {}), **options}).encode() + b"\r\n"
+    )
 
 
 def _line(data: bytes) -> int | None:
@@ -330,7 +337,9 @@ DISCONNECT: Final = b"\xe0\x00"
 class Mqtt(Line):
     """An MQTT client that is in."""
 
-    def __init__(self, place: Place, client_id: str = "c", *, token: str = "", letter: str = "A", **how: Any) -> None:
+    def __init__(
+        self, place: Place, client_id: str = "c", *, token: str = "", letter: str = "A", **how: Any
+    ) -> None:
         super().__init__(place.mqtt)
         self.send(mqtt_connect(client_id, password=token or place.token(letter), **how))
         self.connack = self.until(lambda data: 4 if len(data) >= 4 else None)
@@ -342,7 +351,7 @@ class Mqtt(Line):
 
     def next(self) -> bytes:
         """One packet."""
-        return self.until(lambda data: _ends(data))
+        return self.until(_ends)
 
     def subscribe(self, *filters: tuple[str, int]) -> bytes:
         return self.say(mqtt_subscribe(1, *filters))
@@ -384,7 +393,12 @@ KEY: Final = base64.b64encode(b"0123456789abcdef").decode()
 
 
 def request(
-    path: str = "/", *, without: Iterable[str] = (), method: str = "GET", version: str = "HTTP/1.1", **headers: str | None
+    path: str = "/",
+    *,
+    without: Iterable[str] = (),
+    method: str = "GET",
+    version: str = "HTTP/1.1",
+    **headers: Any,
 ) -> bytes:
     """A request to upgrade; underscores in names of headers stand for dashes."""
     known: dict[str, str | None] = {
@@ -395,12 +409,20 @@ def request(
         "Sec-WebSocket-Version": "13",
     }
     known.update({name.replace("_", "-"): value for name, value in headers.items()})
-    lines = [f"{method} {path} {version}", *(f"{n}: {v}" for n, v in known.items() if v is not None and n not in set(without))]
+    lines = [
+        f"{method} {path} {version}",
+        *(f"{n}: {v}" for n, v in known.items() if v is not None and n not in set(without)),
+    ]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 def frame(
-    payload: bytes, *, opcode: int = 2, final: bool = True, mask: bytes | None = b"\x01\x02\x03\x04", reserved: int = 0
+    payload: bytes,
+    *,
+    opcode: int = 2,
+    final: bool = True,
+    mask: bytes | None = b"\x01\x02\x03\x04",
+    reserved: int = 0,
 ) -> bytes:
     head = bytes([(0x80 if final else 0) | reserved | opcode])
     bit = 0x80 if mask is not None else 0
@@ -429,7 +451,7 @@ def answered(data: bytes) -> int | None:
 class Web(Line):
     """A websocket that is open. `payloads` reads frames."""
 
-    def __init__(self, port: int, path: str = "/", **headers: str | None) -> None:
+    def __init__(self, port: int, path: str = "/", **headers: Any) -> None:
         super().__init__(port)
         self.send(request(path, **headers))
         self.answer = self.until(answered)
