@@ -34,6 +34,9 @@ _NOBODY: Final = "NATS/1.0 503"
 _INVALID: Final = "Invalid Publish Subject"
 _EXPIRED: Final = "Authentication Expired"
 _CONNECTED: Final = '"connect_info"'
+_MOMENTARY: Final = {
+    "server", "server_id", "now", "update_time", "decoded_jwt", "subscriptions", "num_subscriptions", "sublist_stats", "sent", "received", "slow_consumers",
+}  # fmt: skip
 _REMOVED_LIVE: Final = '(sid "'
 
 # The real server forgets what it counted in the read that broke the protocol, so the figure depends on
@@ -102,7 +105,6 @@ class Canon:
         self._weighted = weighted
         self._counting = counting
         self.heard: list[str] = []  # what clients were told of others' failure
-        self.cut = False  # whether what a client sent came in pieces
         self.evicting = False  # whether a key or role was changed or taken away in this step
 
     def section(
@@ -129,7 +131,7 @@ class Canon:
             lines += (f"{client}: {line}" for line in self._client(own))
         for (account, queue), group in sorted(groups.items()):
             lines += (f"queue {queue} of {account}: {line}" for line in group.lines(exact=not self._weighted))
-        self.evicting = self.cut = False
+        self.evicting = False
         return Section(title, tuple(lines))
 
     def _client(self, items: Sequence[Item]) -> Iterator[str]:
@@ -144,8 +146,8 @@ class Canon:
                 members.sort(key=lambda item: item.sid if isinstance(item, Msg) else "")
             texts = [self._text(item) for item in members]
             ordered += sorted(texts) if kind == "removed" else texts
-        if self.cut:
-            # A message whose line and body came apart is looked at twice by the real server, and told twice.
+        if _INVALID in " ".join(ordered):
+            # A message whose line and body it reads apart, the real server looks at twice, and says so twice.
             ordered = [
                 text
                 for number, text in enumerate(ordered)
@@ -162,6 +164,8 @@ class Canon:
             return self.words(f"INFO {json.dumps(shown)}")
         if isinstance(item, Word):
             return self.words(item.text)
+        if item.payload.startswith('{"server":{"name"'):
+            item = item._replace(payload=self.answer(item.payload))
         if item.subject == ASKED and item.payload.startswith("ey"):
             item = item._replace(payload=_question(item.payload))
         if item.headers and item.headers.startswith(_NOBODY):
@@ -213,6 +217,16 @@ class Canon:
         told = " ".join(f"{name}={value}" for name, value in shown.items() if value)
         return self.words(f"{kind} {told}")
 
+    def answer(self, text: str) -> str:
+        """What the server tells of itself or of the one who asks; or a token."""
+        if text.startswith("ey"):
+            text = json.dumps(plain_token(text)["nats"], sort_keys=True)
+        try:
+            said = json.loads(text)
+        except ValueError:
+            return self.words(f"answer {text!r}")
+        return self.words(f"answer {json.dumps(_steady(said), sort_keys=True)}")
+
     def reply(self, text: str) -> str:
         """A resolver's answer."""
         try:
@@ -240,6 +254,20 @@ def _straightened(items: Sequence[Item]) -> list[Item]:
     for place, item in enumerate(found[:-1]):
         if isinstance(item, Word) and _TOO_MANY in item.text and isinstance(found[place + 1], Info):
             found[place : place + 2] = [found[place + 1], item]
+    return found
+
+
+def _steady(value: Any) -> Any:
+    """An answer of the server without what is of the moment; lists in an order of our own."""
+    if isinstance(value, list):
+        return sorted((_steady(inner) for inner in value), key=json.dumps)
+    if not isinstance(value, dict):
+        return value
+    found = {name: _steady(inner) for name, inner in value.items() if name not in _MOMENTARY}
+    if "expires" in found:
+        found["expires"] = "some"
+    if "jwt" in found:
+        found["jwt"] = plain_token(found["jwt"]).get("nats")
     return found
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from tests.conformance.hosts import UNLIMITED, WIDE
-from tests.conformance.model import OPTIONS, Connect, Op, Pub, Send, Step, Sub, Token, Unsub
+from tests.conformance.model import OPTIONS, Ask, Connect, Op, Pub, Send, Step, Sub, Token, Unsub
 
 T = TypeVar("T")
 
@@ -197,6 +197,26 @@ def numbered(steps: list[Step]) -> list[Step]:
                     count += 1
                     op.sid = str(count)
     return steps
+
+
+@st.composite
+def questions(
+    draw: DrawFn, clients: tuple[str, ...], accounts: tuple[str, ...], *, percent: int = 25
+) -> list[Step]:
+    """Now and then somebody asks the server what it knows."""
+    if not chance(draw, percent):
+        return []
+    if chance(draw, 50):
+        subject = draw(
+            st.sampled_from(("$SYS.REQ.USER.INFO", "$SYS.REQ.USER.INFO", "$SYS.REQ.ACCOUNT.PING.STATZ"))
+        )
+        return [Ask(draw(st.sampled_from(clients)), subject)]
+    return [
+        Ask(
+            "",
+            f"$SYS.REQ.ACCOUNT.{{{draw(st.sampled_from(accounts))}}}.{draw(st.sampled_from(('INFO', 'INFO', 'CLAIMS.LOOKUP')))}",
+        )
+    ]
 
 
 def changed(nats: dict[str, Any], **fields: Any) -> dict[str, Any]:

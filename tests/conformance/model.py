@@ -147,6 +147,17 @@ class Authorize(Plain, tag="authorize", kw_only=True):
     instead: str | None = None
 
 
+class Ask(Plain, tag="ask"):
+    """A request, and its answer; of the system account when no client is named.
+
+    A client subscribes to the answer before and unsubscribes after.
+    """
+
+    client: str
+    subject: str
+    body: str = ""
+
+
 class Push(Plain, tag="push"):
     """New claims of an account, given to the resolver."""
 
@@ -175,7 +186,7 @@ class Wait(Plain, tag="wait"):
     seconds: float
 
 
-Step: TypeAlias = Connect | Send | Answer | Authorize | Push | Delete | Kick | Close | Wait
+Step: TypeAlias = Connect | Send | Answer | Ask | Authorize | Push | Delete | Kick | Close | Wait
 
 
 class Case(Plain, kw_only=True):
@@ -204,22 +215,34 @@ class Case(Plain, kw_only=True):
 
     def weighted(self) -> bool:
         """Whether chance has a part in where messages go."""
-        tokens = [*self.accounts.values(), *(step.token for step in self.steps if isinstance(step, Push))]
         return any(
             len(destinations) > 1 or destinations[0].get("weight", 100) not in {0, 100}
-            for token in tokens
+            for token in self._claims()
             for destinations in token.nats.get("mappings", {}).values()
             if destinations
         )
 
     def serviced(self) -> bool:
         """Whether there are messages of the server's own making, whose length hangs on times and ids."""
-        tokens = [*self.accounts.values(), *(step.token for step in self.steps if isinstance(step, Push))]
-        return any(
+        return any(isinstance(step, Ask) for step in self.steps) or any(
             "authorization" in token.nats
             or any(one.get("type") == "service" for one in token.nats.get("imports", ()))
-            for token in tokens
+            for token in self._claims()
         )
+
+    def tight(self) -> bool:
+        """Whether somebody may have no subscription at all: servers say so, and hang up, a little later."""
+        return any(_without(token.nats) for token in self.users.values()) or any(
+            _without(token.nats.get("limits", {}))
+            or any(
+                isinstance(key, dict) and _without(key.get("template", {}), absent=-1)
+                for key in token.nats.get("signing_keys", ())
+            )
+            for token in self._claims()
+        )
+
+    def _claims(self) -> list[Token]:
+        return [*self.accounts.values(), *(step.token for step in self.steps if isinstance(step, Push))]
 
     def grouped(self) -> bool:
         """Whether it has queue groups, whose members are chosen by chance."""
@@ -229,3 +252,7 @@ class Case(Plain, kw_only=True):
             if isinstance(step, Send)
             for op in step.ops
         )
+
+
+def _without(limits: dict[str, Any], *, absent: int = 0) -> bool:
+    return limits.get("subs", absent) == 0 and "issuer_account" not in limits

@@ -147,6 +147,7 @@ def admission(draw: DrawFn) -> Case:
     }
     steps: list[Step] = [draw(entrance("c", "u"))]
     steps.append(Send("c", [Pub("a", "x"), Sub("a", "1"), Pub("a", "y"), Ping()]))
+    steps += draw(d.questions(("c",), ("A",), percent=12))
     if d.chance(draw, 40):
         steps.append(
             draw(entrance(draw(st.sampled_from(("c", "e"))), draw(st.sampled_from(("u", "v"))), percent=20))
@@ -232,6 +233,7 @@ def roles(draw: DrawFn) -> Case:
     steps += draw(
         d.sends(("c",), st.one_of(d.publication(subjects), d.subscription(subjects)), least=1, most=3, ops=4)
     )
+    steps += draw(d.questions(("c",), ("A",)))
     return Case(theme="roles", accounts={"A": account}, users={"u": user, "v": d.user("v")}, steps=steps)
 
 

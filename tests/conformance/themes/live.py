@@ -136,6 +136,7 @@ def live(draw: DrawFn) -> Case:
             token = twisted(token, spoilt)
         steps.append(Push("A", token))
         steps += draw(d.sends(members, op, least=0, most=3, ops=2))
+        steps += draw(d.questions(members, ("A",)))
         if d.chance(draw, 30):
             steps.append(d.connect("n", draw(st.sampled_from(_CLIENTS))))
     if d.chance(draw, 8):
@@ -203,6 +204,7 @@ def sharing_live(draw: DrawFn) -> Case:
             steps += use()
         if d.chance(draw, 15):
             steps.append(d.connect("w"))
+        steps += draw(d.questions(("u", "v"), ("A", "B")))
     return Case(theme="imports-live", accounts=accounts, users=users(), steps=steps)
 
 
@@ -222,6 +224,7 @@ def deletion(draw: DrawFn) -> Case:
         steps.append(Send("u", [Pub(draw(SIDE), "x")]))
         steps.append(Send("v", [Pub(draw(SIDE), "x", "r.a")]))
         steps.append(draw(entrance("w", draw(st.sampled_from(("u", "v"))), percent=5)))
+        steps += draw(d.questions(("u", "v"), ("A", "B")))
         if d.chance(draw, 50):
             label = draw(st.sampled_from(("A", "B")))
             old = accounts[label]
@@ -247,5 +250,6 @@ def resolver(draw: DrawFn) -> Case:
             token = twisted(token, draw(st.sampled_from(_ACCOUNT_TWISTS)))
         steps.append(Push("A", token))
         steps.append(Send("u", [Pub("a", "x")]))
+        steps += draw(d.questions(("u",), ("A",)))
         steps.append(d.connect("n", draw(st.sampled_from(("u", "v", "u", "v", "z")))))
     return Case(theme="resolver", server=server, accounts={"A": first}, users=everyone, steps=steps)

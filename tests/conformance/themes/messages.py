@@ -38,7 +38,14 @@ def permissions(draw: DrawFn) -> Case:
         theme="permissions",
         accounts={"A": d.account(**nats)},
         users={"w": d.user("w"), "u": user},
-        steps=[d.connect("w"), _WATCHER, d.connect("u"), *scripts, *replies],
+        steps=[
+            d.connect("w"),
+            _WATCHER,
+            d.connect("u"),
+            *scripts,
+            *draw(d.questions(("u", "w"), ("A",), percent=15)),
+            *replies,
+        ],
     )
 
 
