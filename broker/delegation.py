@@ -77,6 +77,7 @@ class Declined:
     text: str = texts.AUTHORIZATION_VIOLATION
     target: Account | None = None
     """The account it was in already when it was turned away."""
+    sentinel: UserClaims | None = None
 
 
 Then = Callable[[Placed | Declined], None]
@@ -137,8 +138,10 @@ class Delegation:
         """End it as one of an account that is full; its callout's account hears of it all the same."""
         core = self._core
         core.bind(client, target, None)
-        client.name_tag = target.name
-        client.token = client.username = ""
+        client.name_tag = target.claims.name if target.claims is not None else ""
+        # What it came with is forgotten, and what it was to become never was.
+        client.callout, client.token, client.username = answer, "", ""
+        client.options = msgspec.structs.replace(client.options, jwt="")
         log.error("%r - %s", client, answer.reason)
         _tell(core, client, answer)
         core.close(client, answer.closed, answer.text)

@@ -5,6 +5,7 @@ No I/O: frames are put into clients' `out`; who owns the sockets is woken once f
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -18,6 +19,8 @@ from broker.wheel import Clock
 
 if TYPE_CHECKING:
     from broker.account import Account
+
+log = logging.getLogger("accredit.broker")
 
 MAX_RECEIVERS: Final = 1024
 """Beyond it a message is delivered one by one, with a look at each receiver's queue."""
@@ -257,7 +260,12 @@ class Router:
             if subscription.closed or handler is None:
                 return False
             message = Message(subject, reply, body[:cut], body[cut:-2], account, sender, chain)
-            return handler(message) is not False
+            try:
+                return handler(message) is not False
+            except Exception:
+                # A fault of a service of ours must not end the connection of who asked it.
+                log.exception("service on %s failed", subscription.subject)
+                return True
         if subscription.closed or (client is sender and not client.options.echo):
             return False
         imported = subscription.imported

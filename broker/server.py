@@ -38,7 +38,7 @@ from broker.services import Services
 from broker.session import Session
 from broker.sources import open_resolver
 from broker.startup import configured_accounts, trust_of
-from issuer.errors import AccreditError, Unavailable
+from issuer.errors import AccreditError, Refused, Unavailable
 
 log = logging.getLogger("accredit.broker")
 
@@ -87,6 +87,10 @@ class Broker:
         self._loop = asyncio.get_running_loop()
         options = self.options
         require_startable(options, version=VERSION)
+        if options.mqtt.port:
+            raise Refused(
+                "MQTT is not served here", at="mqtt", hint="the real nats-server serves it, with JetStream"
+            )
         seeded = random.Random(self._random.getrandbits(128))  # noqa: S311  spreads load, keeps no secret
         identity = Identity(name=options.server_name, host=socket.gethostname())
         if not options.server_name:
@@ -141,10 +145,6 @@ class Broker:
             from broker.listeners.websocket import listen_websocket
 
             self.urls["websocket"] = await listen_websocket(self, options.websocket)
-        if options.mqtt.port:
-            from broker.listeners.mqtt import listen_mqtt
-
-            self.urls["mqtt"] = await listen_mqtt(self, options.mqtt)
         if options.http_port:
             monitor = await start_monitor(self.core, options.monitor_host, options.http_port)
             self._servers.append(monitor)

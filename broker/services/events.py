@@ -55,18 +55,22 @@ class Events:
             self._count(account)
 
     def refused(self, client: Client, account: Account | None, reason: str) -> None:
+        if client.refused_as is Closed.MAX_ACCOUNT_CONNECTIONS and account is None:
+            self._tell_account(client, client.account, Closed.AUTHENTICATION_FAILURE.value)
         if client.refused_as in _NOT_AUTHENTICATION:
             return
         subject = f"$SYS.SERVER.{self._core.identity.id}.CLIENT.AUTH.ERR"
         if self._heard(subject):
             self._say(subject, DISCONNECT_TYPE, self._ended(client, client.refused_as.value))
-        if account is not None:
-            # The account whose callout refused it hears the reason.
-            inside = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
-            if self._core.interest(account, inside):
-                body = self._ended(client, reason)
-                body["client"]["acc"] = account.public
-                self._say(inside, DISCONNECT_TYPE, body, account)
+        # The account whose callout refused it hears the reason.
+        self._tell_account(client, account, reason)
+
+    def _tell_account(self, client: Client, account: Account | None, reason: str) -> None:
+        inside = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
+        if account is not None and self._core.interest(account, inside):
+            body = self._ended(client, reason)
+            body["client"]["acc"] = account.public
+            self._say(inside, DISCONNECT_TYPE, body, account)
 
     def say(self, what: str) -> None:
         """A word about the broker itself: LAMEDUCK or SHUTDOWN."""

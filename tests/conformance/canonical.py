@@ -212,7 +212,8 @@ class Canon:
             for direction in ("sent", "received") if counted else ():
                 counts = event.get(direction) or {}
                 shown[direction] = counts.get("msgs", 0)
-                if self._counting.bytes:
+                # Events that a client of the account hears name their server, each in its own length.
+                if self._counting.bytes and not self.heard:
                     shown[direction] = f"{shown[direction]}/{counts.get('bytes', 0)}"
         told = " ".join(f"{name}={value}" for name, value in shown.items() if value)
         return self.words(f"{kind} {told}")
