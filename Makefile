@@ -2,7 +2,9 @@
 #
 #   make up [ARGS="--http-port 0"]    install, then run `accredit up`
 #   make test                         set-up of the outside components, lint, all tests
-#   make lint | format | bench [GROUP=authority] | migrations-check | setup | setup-test | clean
+#   make conformance [ARGS="--seed fresh"]   thousands of random cases on the real nats-server and on ours
+#   make fuzz                         a million mutated inputs against the broker's reader and its door
+#   make lint | format | bench [GROUP=authority|broker] | migrations-check | setup | setup-test | clean
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -21,10 +23,10 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help up test test-fast test-system lint format bench migrations-check setup setup-test clean
+.PHONY: help up test test-fast test-system conformance fuzz lint format bench migrations-check setup setup-test clean
 
 help:
-	@sed -n '3,5s/^# *//p' Makefile
+	@sed -n '3,7s/^# *//p' Makefile
 
 # --- set-up ---------------------------------------------------------------------------------------
 
@@ -74,6 +76,12 @@ test-fast: $(VENV)/.test-installed
 # One file's tests stay in one process: they share servers, and the load on two cores stays even.
 test-system: $(VENV)/.test-installed
 	$(PYTEST) tests/system --dist loadfile $(ARGS)
+
+conformance: setup-test
+	$(BIN)/python -m tests.conformance $(ARGS)
+
+fuzz: setup-test
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check .

@@ -289,6 +289,12 @@ class Entrance:
                 client.account.trie.generation += 1
 
     def _configured(self, client: Client) -> ConfiguredUser | None:
+        user = self._named(client)
+        if user is None or not (user.proxy_required or self._core.options.proxy_required):
+            return user
+        return None  # no proxy vouches for connections here, so nobody comes by one
+
+    def _named(self, client: Client) -> ConfiguredUser | None:
         said, options = client.options, self._core.options
         users: Mapping[str, ConfiguredUser] = {user.nkey or user.name: user for user in options.users}
         if said.nkey and said.nkey in users:

@@ -15,6 +15,7 @@ import random
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,8 @@ class Broker:
         self._loop = asyncio.get_running_loop()
         options = self.options
         require_startable(options, version=VERSION)
+        if options.https_port:
+            raise Refused("monitoring over HTTPS is not served here", at="https_port", hint="http_port")
         if options.mqtt.port:
             raise Refused(
                 "MQTT is not served here", at="mqtt", hint="the real nats-server serves it, with JetStream"
@@ -108,6 +111,7 @@ class Broker:
             randomness=os.urandom,
         )
         core.router.wake = self._wake
+        core.closed = deque(maxlen=options.max_closed_clients)
         core.tick = self.tick
         for account in configured_accounts(options):
             core.add_account(account)
