@@ -226,7 +226,11 @@ class Router:
         chain: tuple[Any, ...],
     ) -> bool:
         delivered = False
+        inner: list[Subscription] = []
         for subscription in matched.plain:
+            if subscription.client is None:
+                inner.append(subscription)
+                continue
             if chain and subscription.imported is not None:
                 continue  # what came as a request is not exported again as a stream
             if self._deliver(account, sender, subscription, subject, reply, header, body, chain):
@@ -239,6 +243,10 @@ class Router:
                 if self._deliver(account, sender, member, subject, reply, header, body, chain):
                     delivered = True
                     break
+        # Services last: a client that listens to all hears the question before the answer.
+        for subscription in inner:
+            if self._deliver(account, sender, subscription, subject, reply, header, body, chain):
+                delivered = True
         return delivered
 
     def _deliver(

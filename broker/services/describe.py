@@ -22,7 +22,7 @@ def raw_user(client: Client) -> str:
         return options.user
     if client.user is not None:
         return client.user.sub
-    return REDACTED if options.auth_token else ""
+    return REDACTED if options.auth_token and not options.jwt else ""
 
 
 def describe_client(core: Core, client: Client) -> dict[str, Any]:
