@@ -44,7 +44,7 @@ from tests.conformance.model import (
     Unsub,
     Wait,
 )
-from tests.conformance.wire import Item, Link, Word
+from tests.conformance.wire import Item, Link, Msg, Word
 
 # A connection over the limit of subscriptions is closed 20 ms after it is told so.
 _AFTER_WORDS: Final = 1.0
@@ -288,7 +288,8 @@ class _Play:
         text = f"SUB {_INBOX} ask\r\nPUB {subject} {_INBOX} {len(body)}\r\n"
         link.write(text.encode() + body + b"\r\n")
         await link.barrier()
-        await self._until(lambda: any(not _same(item) for item in link.items), _ANSWERED)
+        await self._until(lambda: not link.open or any(map(_answers, link.items)), _ANSWERED)
+        await link.barrier()
         link.write(b"UNSUB ask\r\n")
 
     async def _kick(self, client: str) -> None:
@@ -354,9 +355,9 @@ def _proof(keys: Keys, user: str, how: Signature, nonce: str) -> str | None:
     return text.rstrip("=")
 
 
-def _same(item: Item) -> bool:
-    """What comes whether a request is answered or not."""
-    return isinstance(item, Word) and item.text == "+OK"
+def _answers(item: Item) -> bool:
+    """Whether this is what a request was waiting for."""
+    return item.subject == _INBOX if isinstance(item, Msg) else isinstance(item, Word) and "-ERR" in item.text
 
 
 def _title(step: Step) -> str:

@@ -9,6 +9,7 @@ from hypothesis.strategies import DrawFn
 
 from tests.conformance import draw as d
 from tests.conformance.model import Answer, Case, Op, Send, Step, Sub, Token
+from tests.conformance.themes.messages import mapping_table
 
 EXPORTED: Final = ("a", "a.*", "a.>", "b.a", "*.b", ">", "a.*.b", "b.*")
 IMPORTED: Final = ("a", "a.b", "a.*", "a.>", "b.a", "b.*", "*.b", "a.b.>", "a.*.b", "c")
@@ -105,7 +106,12 @@ def world(draw: DrawFn, kind: str, *, least: int = 1) -> dict[str, Token]:
     if len(imports) == 1 and d.chance(draw, 10):
         imports.append(draw(import_of(exports[0])))
     keys: dict[str, Any] = {"signing_keys": ["{A.k}"]} if d.chance(draw, 85) else {}
-    return {"A": d.account("A", exports=exports, **keys), "B": d.account("B", imports=imports)}
+    mapped: dict[str, Any] = {}
+    if d.chance(draw, 18):
+        keys["mappings"] = draw(mapping_table(weighted=0))
+    if d.chance(draw, 18):
+        mapped["mappings"] = draw(mapping_table(weighted=0))
+    return {"A": d.account("A", exports=exports, **keys), "B": d.account("B", imports=imports, **mapped)}
 
 
 # Where a message may be heard or sent on either side.
