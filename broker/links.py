@@ -166,4 +166,9 @@ class Links:
         rtt = int((client.rtt if client else 0.0) * 1e9)
         if client is None or not shared:
             return {"acc": account.public, "rtt": rtt}
-        return {**self._core.describe(client), "acc": account.public, "rtt": rtt}
+        found: dict[str, Any] = {}
+        for name, value in (self._core.describe(client) | {"acc": account.public, "rtt": rtt}).items():
+            found[name] = value
+            if name == "rtt":
+                found["server"] = self._core.identity.name
+        return found

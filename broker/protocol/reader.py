@@ -393,9 +393,12 @@ class Reader:
         if word not in _OPEN and arguments and len(arguments) == len(rest):
             self._sink.fault(UNKNOWN_OPERATION)
             raise Stop
-        if len(arguments.rstrip(b"\r")) > self._limit:
+        # Of the returns at its end one is kept: the server does not count them either.
+        ended = arguments.rstrip(b"\r")
+        if len(ended) > self._limit:
             self._sink.fault(CONTROL_LINE_EXCEEDED)
             raise Stop
+        arguments = ended if len(ended) == len(arguments) else ended + b"\r"
         # However many blanks a client sends before its arguments, one is kept.
         self._held = word + (b" " if len(arguments) < len(rest) else b"") + arguments
 

@@ -11,7 +11,7 @@ from issuer.subjects import Subject
 from tests.broker.configuration.reading_files import options_of
 
 MINUTES = 60 * 10**9
-USER = Seed.generate(Role.USER).public
+USER = Seed.from_raw(Role.USER, bytes(32)).public
 
 
 def subjects(allow: str = "", deny: str = "") -> Permission:

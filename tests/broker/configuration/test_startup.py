@@ -15,7 +15,9 @@ from issuer.tokens.signer import SeedSigner
 from tests.broker.configuration.reading_files import options_of
 
 NOW = 1_700_000_000
-OPERATOR, ACCOUNT, USER = (Seed.generate(role) for role in (Role.OPERATOR, Role.ACCOUNT, Role.USER))
+OPERATOR, ACCOUNT, USER = (
+    Seed.from_raw(role, bytes(32)) for role in (Role.OPERATOR, Role.ACCOUNT, Role.USER)
+)
 PLAIN = new_operator(OPERATOR.public, "GRID")
 
 

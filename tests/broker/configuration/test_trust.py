@@ -13,7 +13,7 @@ from issuer.tokens.envelope import encode
 from issuer.tokens.signer import SeedSigner
 from tests.broker.configuration.reading_files import options_of
 
-OPERATOR, ACCOUNT = Seed.generate(Role.OPERATOR), Seed.generate(Role.ACCOUNT)
+OPERATOR, ACCOUNT = (Seed.from_raw(role, bytes(32)) for role in (Role.OPERATOR, Role.ACCOUNT))
 SIGNER = SeedSigner(OPERATOR)
 NOW = 1_700_000_000
 PLAIN = new_operator(OPERATOR.public, "GRID")

@@ -317,7 +317,9 @@ def test_what_does_not_open(payload: Callable[[], bytes], words: str) -> None:
     assert denied(read(payload(), SEALED)) == (Gate.SEAL, words)
 
 
-@pytest.mark.parametrize("named", ["", CALLOUT.seed.public, TARGET.seed.public])
+@pytest.mark.parametrize(
+    "named", ["", CALLOUT.seed.public, TARGET.seed.public], ids=["nobody", "callout", "target"]
+)
 def test_who_signed_a_sealed_answer_is_not_asked(named: str) -> None:
     answer = sealed(response(user(), by=STRANGER, issuer_account=named))
     assert isinstance(read(answer, SEALED), Answered)

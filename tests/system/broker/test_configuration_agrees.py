@@ -34,7 +34,9 @@ from issuer.tokens.signer import SeedSigner
 from tests.servers import NatsServer
 
 NOW = 1_700_000_000
-OPERATOR, ACCOUNT, USER = (Seed.generate(role) for role in (Role.OPERATOR, Role.ACCOUNT, Role.USER))
+OPERATOR, ACCOUNT, USER = (
+    Seed.from_raw(role, bytes(32)) for role in (Role.OPERATOR, Role.ACCOUNT, Role.USER)
+)
 SIGNER = SeedSigner(OPERATOR)
 ENVIRONMENT = {
     "NUM": "5k",
