@@ -128,8 +128,8 @@ class Canon:
                     group.add(client, self._text(item._replace(sid="")))
                 else:
                     own.append(item)
-            if self.evicting and CLOSED in own:
-                # Hung up on, and told before that it has too many subscriptions, or not any more.
+            if CLOSED in own and (self.evicting or any(_told_to_go(item) for item in own)):
+                # Hung up on for another reason, and told before that it has too many subscriptions, or not any more.
                 own = [item for item in own if not (isinstance(item, Word) and _TOO_MANY in item.text)]
             lines += (f"{client}: {line}" for line in self._client(own))
         for (account, queue), group in sorted(groups.items()):
@@ -254,6 +254,12 @@ def _kind(item: Item) -> str:
     if isinstance(item, Word) and _REMOVED_LIVE in item.text:
         return "removed"
     return "word"
+
+
+def _told_to_go(item: Item) -> bool:
+    return isinstance(item, Word) and item.text.startswith(
+        ("-ERR 'User ", "-ERR 'Account ", "-ERR 'maximum account")
+    )
 
 
 def _straightened(items: Sequence[Item]) -> list[Item]:
