@@ -90,10 +90,6 @@ class Broker:
         require_startable(options, version=VERSION)
         if options.https_port:
             raise Refused("monitoring over HTTPS is not served here", at="https_port", hint="http_port")
-        if options.mqtt.port:
-            raise Refused(
-                "MQTT is not served here", at="mqtt", hint="the real nats-server serves it, with JetStream"
-            )
         seeded = random.Random(self._random.getrandbits(128))  # noqa: S311  spreads load, keeps no secret
         identity = Identity(name=options.server_name, host=socket.gethostname())
         if not options.server_name:
@@ -149,6 +145,10 @@ class Broker:
             from broker.listeners.websocket import listen_websocket
 
             self.urls["websocket"] = await listen_websocket(self, options.websocket)
+        if options.mqtt.port:
+            from broker.listeners.mqtt import listen_mqtt
+
+            self.urls["mqtt"] = await listen_mqtt(self, options.mqtt)
         if options.http_port:
             monitor = await start_monitor(self.core, options.monitor_host, options.http_port)
             self._servers.append(monitor)

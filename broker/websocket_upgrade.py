@@ -105,7 +105,7 @@ class Upgrade:
         end = _end(buffer)
         if end is None:
             self._buffer = buffer
-            return _plainly(431) if len(buffer) > MAX_REQUEST else None
+            return _plainly(431) if len(buffer) > MAX_REQUEST else _hopeless(buffer)
         if end > MAX_REQUEST:
             return _plainly(431)
         self._buffer = buffer[end:]
@@ -224,16 +224,30 @@ def _end(buffer: bytes) -> int | None:
     return min(ends) if ends else None
 
 
+def _hopeless(buffer: bytes) -> Reply | None:
+    """The answer to what cannot become a request any more, so that nobody waits for its rest."""
+    line, ended, _ = buffer.partition(b"\n")
+    try:
+        if ended:
+            _request_line(line.decode("latin-1").removesuffix("\r"))
+    except _Malformed as error:
+        return _plainly(error.status, str(error))
+    return None
+
+
+def _request_line(line: str) -> tuple[str, str, str]:
+    """Method, target and version."""
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None or not _TOKEN.fullmatch(found[1]):
+        raise _Malformed
+    if found[3][5] != "1":
+        raise _Malformed("unsupported protocol version", 505)
+    return found[1], found[2], found[3]
+
+
 def _parse(text: str) -> _Request:
     first, *rest = [line.removesuffix("\r") for line in text.split("\n")]
-    found = _REQUEST_LINE.fullmatch(first)
-    if found is None:
-        raise _Malformed
-    method, target, version = found.groups()
-    if version[5] != "1":
-        raise _Malformed("unsupported protocol version", 505)
-    if not _TOKEN.fullmatch(method):
-        raise _Malformed
+    method, target, version = _request_line(first)
     authority, path = _target(target)
     headers: dict[str, list[str]] = {}
     for name, value in _headers(rest):

@@ -291,8 +291,9 @@ class Reader:
             self._sink.fault(UNKNOWN_OPERATION)
             raise Stop
         if b"\r" in arguments:
-            # The server notes that it saw one, and takes off the last byte.
-            arguments = arguments[:-1]
+            # The server notes that it saw one, and takes off the last byte, return or not.
+            ended = arguments.rstrip(b"\r")
+            arguments = ended if len(ended) < len(arguments) else arguments[:-1]
         if len(arguments) > self._limit:
             self._sink.fault(CONTROL_LINE_EXCEEDED)
             raise Stop

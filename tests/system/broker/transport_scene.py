@@ -7,11 +7,11 @@ byte is one.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import signal
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -20,6 +20,11 @@ from typing import Any, Final, Literal, Self
 
 from msgspec.structs import replace
 
+from broker.configuration.model import Mqtt
+from broker.configuration.options import Options as BrokerOptions
+from broker.in_thread import ThreadedBroker
+from broker.listeners.mqtt import listen_mqtt
+from broker.server import Broker
 from issuer.claims.account import AccountClaims, new_account
 from issuer.claims.operator import new_operator
 from issuer.claims.user import UserClaims, new_user
@@ -27,6 +32,7 @@ from issuer.interop.server_config import Options, ServerConfig, render
 from issuer.keys.nkeys import PublicKey, Role, Seed
 from issuer.tokens.envelope import encode
 from issuer.tokens.signer import SeedSigner
+from tests.broker.mqtt.wire import PING, ends, mqtt_connect, mqtt_subscribe, ponged
 from tests.processes import HOST, START_SECONDS, Folder, Process, free_port, wait_until
 from tests.servers import nats_server_binary
 
@@ -154,9 +160,8 @@ mqtt {{ listen: "{HOST}:{self.mqtt}", {mqtt} }}
 """
         )
         (self._folder.path / "server.conf").write_text(text, encoding="utf-8")
-        program = [str(nats_server_binary()), "-DV"] if which == "real" else [sys.executable, "-m", "broker"]
-        self._command = [*program, "-c", "server.conf"]
         self._process = Process(which, Path(self._folder.path) / "server.log")
+        self._broker: ThreadedBroker | None = None
 
     def _trust(self) -> str:
         now = int(time.time())
@@ -173,8 +178,12 @@ mqtt {{ listen: "{HOST}:{self.mqtt}", {mqtt} }}
         return encode(claims, SeedSigner(self._operator), now=int(time.time())).token
 
     def __enter__(self) -> Self:
-        self._process.start(self._command, cwd=self._folder.path, account=None)
         try:
+            if self.which == "real":
+                command: list[str | Path] = [nats_server_binary(), "-DV", "-c", "server.conf"]
+                self._process.start(command, cwd=self._folder.path, account=None)
+            else:
+                self._broker = in_this_process(Path(self._folder.path) / "server.conf")
             wait_until(self._ready, seconds=START_SECONDS, what=f"{self.which} to greet")
         except BaseException:
             self.close()
@@ -185,11 +194,13 @@ mqtt {{ listen: "{HOST}:{self.mqtt}", {mqtt} }}
         self.close()
 
     def close(self) -> None:
+        if self._broker is not None:
+            self._broker.stop()
         self._process.end(signal.SIGTERM)
         self._folder.remove()
 
     def _ready(self) -> bool:
-        if not self._process.alive():
+        if self.which == "real" and not self._process.alive():
             raise self._process.fault("stopped while starting")
         try:
             for port in (self.port, self.websocket, self.mqtt):
@@ -216,6 +227,25 @@ mqtt {{ listen: "{HOST}:{self.mqtt}", {mqtt} }}
 
     def nats(self, letter: str = "A", **nats: Any) -> Nats:
         return Nats(self.port, self.token(letter, **nats))
+
+
+def in_this_process(path: Path) -> ThreadedBroker:
+    """The broker in this process, as the file says."""
+    options = BrokerOptions.read(str(path), environment={}, read=lambda name: Path(name).read_text("utf-8"))
+    broker = ThreadedBroker(dataclasses.replace(options, mqtt=Mqtt()))
+    broker.start()
+
+    def more(running: Broker) -> None:
+        if "mqtt" not in running.urls:
+            running.options = running.core.options = options
+            running.spawn(_serve_mqtt(running, options.mqtt))
+
+    broker.call(more)
+    return broker
+
+
+async def _serve_mqtt(broker: Broker, options: Mqtt) -> None:
+    broker.urls["mqtt"] = await listen_mqtt(broker, options)
 
 
 class Nats(Line):
@@ -261,80 +291,7 @@ def _with_streams(claims: AccountClaims) -> AccountClaims:
 # --- MQTT ------------------------------------------------------------------------------------------
 
 
-def packet(kind: int, body: bytes = b"") -> bytes:
-    size, length = b"", len(body)
-    while True:
-        length, low = length >> 7, length & 0x7F
-        size += bytes([low | (0x80 if length else 0)])
-        if not length:
-            return bytes([kind]) + size + body
-
-
-def text(value: str | bytes) -> bytes:
-    raw = value.encode() if isinstance(value, str) else value
-    return struct.pack(">H", len(raw)) + raw
-
-
-def mqtt_connect(
-    client_id: str | bytes = "c",
-    *,
-    user: str | bytes | None = "u",
-    password: str | bytes | None = None,
-    clean: bool = True,
-    keep_alive: int = 0,
-    will: tuple[str | bytes, bytes] | None = None,
-    will_qos: int = 0,
-    will_retain: bool = False,
-    name: str = "MQTT",
-    level: int = 4,
-    flags: int | None = None,
-) -> bytes:
-    said = 0x02 if clean else 0
-    body = text(client_id)
-    if will is not None:
-        said |= 0x04 | will_qos << 3 | (0x20 if will_retain else 0)
-        body += text(will[0]) + text(will[1])
-    if user is not None:
-        said |= 0x80
-        body += text(user)
-    if password is not None:
-        said |= 0x40
-        body += text(password)
-    head = text(name) + bytes([level, said if flags is None else flags]) + struct.pack(">H", keep_alive)
-    return packet(0x10, head + body)
-
-
-def mqtt_publish(
-    topic: str | bytes,
-    payload: bytes = b"",
-    *,
-    qos: int = 0,
-    number: int = 0,
-    retain: bool = False,
-    dup: bool = False,
-) -> bytes:
-    kind = 0x30 | qos << 1 | int(retain) | (8 if dup else 0)
-    return packet(kind, text(topic) + (struct.pack(">H", number) if qos else b"") + payload)
-
-
-def mqtt_subscribe(number: int, *filters: tuple[str | bytes, int]) -> bytes:
-    return packet(0x82, struct.pack(">H", number) + b"".join(text(f) + bytes([q]) for f, q in filters))
-
-
-def mqtt_unsubscribe(number: int, *filters: str | bytes) -> bytes:
-    return packet(0xA2, struct.pack(">H", number) + b"".join(text(f) for f in filters))
-
-
-def mqtt_answer(kind: int, number: int) -> bytes:
-    return packet(kind, struct.pack(">H", number))
-
-
-PING: Final = b"\xc0\x00"
-PINGED: Final = b"\xd0\x00"
-DISCONNECT: Final = b"\xe0\x00"
-
-
-class Mqtt(Line):
+class MqttLine(Line):
     """An MQTT client that is in."""
 
     def __init__(
@@ -347,44 +304,14 @@ class Mqtt(Line):
     def say(self, *packets: bytes) -> bytes:
         """Send, and hear up to the answer to a PING after it."""
         self.send(*packets, PING)
-        return self.until(_ponged)[:-2]
+        return self.until(ponged)[:-2]
 
     def next(self) -> bytes:
         """One packet."""
-        return self.until(_ends)
+        return self.until(ends)
 
     def subscribe(self, *filters: tuple[str, int]) -> bytes:
         return self.say(mqtt_subscribe(1, *filters))
-
-
-def _ends(data: bytes, at: int = 0) -> int | None:
-    size, shift = 0, 0
-    for place in range(at + 1, min(len(data), at + 5)):
-        size |= (data[place] & 0x7F) << shift
-        if data[place] < 0x80:
-            end = place + 1 + size
-            return end if end <= len(data) else None
-        shift += 7
-    return None
-
-
-def packets_of(data: bytes) -> list[bytes]:
-    """A stream cut into its packets."""
-    found, at = [], 0
-    while (end := _ends(data, at)) is not None:
-        found.append(data[at:end])
-        at = end
-    assert at == len(data), data[at:]
-    return found
-
-
-def _ponged(data: bytes) -> int | None:
-    at = 0
-    while (end := _ends(data, at)) is not None:
-        if data[at:end] == PINGED:
-            return end
-        at = end
-    return None
 
 
 # --- websocket -------------------------------------------------------------------------------------
