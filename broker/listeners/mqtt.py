@@ -171,8 +171,9 @@ class MqttSpeaker:
             return None
         name = subject if account.mappings.empty else account.mappings.choose(subject, router.chance) or ""
         headers = HEADER % qos
-        # Two less than it has: the server takes a line end off that is not there.
-        router.received(client, len(headers) + len(payload) - 2)
+        if client.closed is None:  # a will is not counted
+            # Two less than it has: the server takes a line end off that is not there.
+            router.received(client, len(headers) + len(payload) - 2)
         if self._refuses(name):
             return None
         router.send(account, client, name, "", len(headers), headers + payload + b"\r\n")

@@ -7,12 +7,12 @@ byte is one.
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 import signal
 import socket
 import struct
 import time
+import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +20,8 @@ from typing import Any, Final, Literal, Self
 
 from msgspec.structs import replace
 
-from broker.configuration.model import Mqtt
 from broker.configuration.options import Options as BrokerOptions
 from broker.in_thread import ThreadedBroker
-from broker.listeners.mqtt import listen_mqtt
-from broker.server import Broker
 from issuer.claims.account import AccountClaims, new_account
 from issuer.claims.operator import new_operator
 from issuer.claims.user import UserClaims, new_user
@@ -225,6 +222,31 @@ mqtt {{ listen: "{HOST}:{self.mqtt}", {mqtt} }}
     def token(self, letter: str = "A", **nats: Any) -> str:
         return self.user(letter, **nats)[1]
 
+    def push(self, claims: AccountClaims) -> None:
+        """Put an account's claims in force on the running server."""
+        token = self._signed(_with_streams(claims)).encode()
+        with Nats(self.port, self._signed_user(self._system)) as system:
+            system.say(b"SUB _IN 1\r\n")
+            subject = f"$SYS.REQ.ACCOUNT.{claims.sub}.CLAIMS.UPDATE".encode()
+            system.send(b"PUB %s _IN %d\r\n%s\r\n" % (subject, len(token), token))
+            answer = system.until(
+                lambda data: len(data) if b'"code":' in data and data[-2:] == b"\r\n" else None
+            )
+            assert b'"code":200' in answer, answer
+
+    def _signed_user(self, house: House) -> str:
+        seed = Seed.generate(Role.USER)
+        base = new_user(seed.public, "u")
+        claims = replace(base, nats=replace(base.nats, bearer_token=True))
+        return encode(claims, SeedSigner(house.seed), now=int(time.time())).token
+
+    def connections(self, query: str = "") -> list[dict[str, Any]]:
+        """What monitoring tells of MQTT and websocket connections, open and closed."""
+        url = f"http://{HOST}:{self.monitor}/connz?state=all&subs=1{query}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["connections"] or []
+        return [each for each in found if each.get("type") in {"mqtt", "websocket"}]
+
     def nats(self, letter: str = "A", **nats: Any) -> Nats:
         return Nats(self.port, self.token(letter, **nats))
 
@@ -232,20 +254,9 @@ mqtt {{ listen: "{HOST}:{self.mqtt}", {mqtt} }}
 def in_this_process(path: Path) -> ThreadedBroker:
     """The broker in this process, as the file says."""
     options = BrokerOptions.read(str(path), environment={}, read=lambda name: Path(name).read_text("utf-8"))
-    broker = ThreadedBroker(dataclasses.replace(options, mqtt=Mqtt()))
+    broker = ThreadedBroker(options)
     broker.start()
-
-    def more(running: Broker) -> None:
-        if "mqtt" not in running.urls:
-            running.options = running.core.options = options
-            running.spawn(_serve_mqtt(running, options.mqtt))
-
-    broker.call(more)
     return broker
-
-
-async def _serve_mqtt(broker: Broker, options: Mqtt) -> None:
-    broker.urls["mqtt"] = await listen_mqtt(broker, options)
 
 
 class Nats(Line):
