@@ -115,7 +115,7 @@ class Session:
         if options.verbose:
             self._router.tell(client, writer.OK)
         limit = client.limits.subscriptions
-        if again and client.effective is not client.user:
+        if again and client.callout is None and client.effective is not client.user:
             # At a second CONNECT the server holds a role's user to its own token, which allows nothing.
             limit = 0
         if limit >= 0 and len(client.subscriptions) >= limit:

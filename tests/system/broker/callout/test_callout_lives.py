@@ -99,7 +99,7 @@ def test_the_time_of_the_token_it_came_with_is_over(shared: Scene, given: int | 
     row = Row(
         inner(lasts=given),
         inside(),
-        lambda scene: {"jwt": scene.guest(exp=soon(1))},
+        lambda scene: {"jwt": scene.guest(exp=soon(2))},
     )
     wire, _ = attempt(shared, row)
     assert wire.until_pong() == ["-ERR 'User Authentication Expired'", "closed"]
