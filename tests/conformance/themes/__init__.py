@@ -25,6 +25,7 @@ THEMES: Final[dict[str, tuple[SearchStrategy[Case], int]]] = {
     "responses": (messages.responses(), 5),
     "streams": (sharing.streams(), 6),
     "services": (sharing.services(), 6),
+    "chains": (sharing.chains(), 5),
     "live": (live.live(), 11),
     "imports-live": (live.sharing_live(), 6),
     "deletion": (live.deletion(), 3),

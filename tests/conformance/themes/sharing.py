@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from tests.conformance import draw as d
-from tests.conformance.model import Answer, Case, Op, Send, Step, Sub, Token
+from tests.conformance.model import Answer, Case, Op, Pub, Send, Step, Sub, Token
 from tests.conformance.themes.messages import mapping_table
 
 EXPORTED: Final = ("a", "a.*", "a.>", "b.a", "*.b", ">", "a.*.b", "b.*")
@@ -179,3 +179,53 @@ def services(draw: DrawFn) -> Case:
         steps.append(Answer("u", ""))
         steps.append(Answer("u", "late"))
     return Case(theme="services", accounts=accounts, users=users(), steps=steps)
+
+
+_LINKS: Final = ("stream", "service", "service")
+_ONWARD: Final = ("", "", "", "c.>", "b.>", "c.a", "c.$1")
+
+
+@st.composite
+def _link(draw: DrawFn, exporter: str, importer: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An export and the import of it."""
+    kind = draw(st.sampled_from(_LINKS))
+    subject = draw(st.sampled_from(("a", "a.*", "a.>", ">", "c.>", "c", "b.>", "c.a")))
+    exported: dict[str, Any] = {"name": "e", "subject": subject, "type": kind}
+    if kind == "service" and d.chance(draw, 30):
+        exported["response_type"] = draw(st.sampled_from(("Stream", "Chunked")))
+    imported: dict[str, Any] = {"name": "i", "subject": subject, "account": f"{{{exporter}}}", "type": kind}
+    local = draw(st.sampled_from(_ONWARD))
+    if local:
+        imported["local_subject"] = local
+    if kind == "service" and d.chance(draw, 15):
+        imported["share"] = True
+    return exported, imported
+
+
+@st.composite
+def chains(draw: DrawFn) -> Case:
+    """Three accounts: what one takes from the second, a third may take from it, or not."""
+    first, second = draw(_link("A", "B")), draw(_link("B", "C"))
+    third = draw(_link("A", "C")) if d.chance(draw, 20) and first[0]["subject"] != ">" else None
+    exports = [first[0]]
+    if third is not None and not _meet(first[0]["subject"], third[0]["subject"]):
+        exports.append(third[0])
+    accounts = {
+        "A": d.account("A", exports=exports),
+        "B": d.account("B", imports=[first[1]], exports=[second[0]]),
+        "C": d.account("C", imports=[second[1], *([third[1]] if third is not None else [])]),
+    }
+    everyone = {"u": d.user("u", "A"), "v": d.user("v", "B"), "w": d.user("w", "C")}
+    steps: list[Step] = [d.connect(label) for label in draw(st.permutations(("u", "v", "w")))]
+    for label in ("u", "v", "w"):
+        heard = draw(st.lists(st.sampled_from((">", "a", "a.*", "c.>", "b.>", "c")), max_size=2, unique=True))
+        if heard:
+            steps.append(Send(label, [Sub(subject, str(number)) for number, subject in enumerate(heard, 1)]))
+    steps.append(Send("w", [Sub("r.>", "8")]))
+    for _ in range(draw(st.integers(1, 3))):
+        sender = draw(st.sampled_from(("w", "w", "v", "u")))
+        subject = draw(st.sampled_from(("a", "c", "a.b", "c.a", "c.b", "b.a", "c.a.b")))
+        steps.append(Send(sender, [Pub(subject, "x", "r.a" if d.chance(draw, 70) else "")]))
+        if d.chance(draw, 70):
+            steps.append(Answer(draw(st.sampled_from(("u", "u", "v"))), "re", times=draw(st.integers(1, 2))))
+    return Case(theme="chains", accounts=accounts, users=everyone, steps=steps)
