@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.conformance.hosts import UNLIMITED, WIDE, Host
+from tests.conformance.hosts import AUTH_SECONDS, UNLIMITED, WIDE, Host
 from tests.conformance.keys import Keys
 from tests.conformance.model import OPTIONS, Token
 from tests.conformance.runner import event_loop
@@ -95,6 +95,10 @@ class Found:
 
     runs: int = 0
     let_in: int = 0
+    grown: int = 0
+    """Kilobytes of memory our server holds more than before."""
+    left: int = 0
+    """Connections that are still there when all have gone."""
     generous: list[str] = field(default_factory=list)
     different: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
@@ -245,10 +249,21 @@ async def _run(real: Host, ours: Host, runs: int, seed: int) -> Found:
                 if len(found.generous) >= _ENOUGH:
                     return
 
+    before = ours.resident()
     await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    # Whoever was silent is shown out by now.
+    await asyncio.sleep(AUTH_SECONDS + _PATIENCE)
+    found.grown = ours.resident() - before
+    found.left = await _connections(ours) - 1  # without our own to the system account
     for host in (real, ours):
         await host.leave()
     return found
+
+
+async def _connections(host: Host) -> int:
+    told = json.loads(await host.system.request(f"$SYS.REQ.SERVER.{host.server_id}.CONNZ", "{}"))
+    count: int = told["data"]["num_connections"]
+    return count
 
 
 def _judge(found: Found, name: str, theirs: list[str], own: list[str]) -> None:
