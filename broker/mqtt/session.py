@@ -295,6 +295,7 @@ class Session:
         """PUBCOMP: that was the last of it."""
         self._releases.pop(number, None)
         self._forget_done()
+        self._fill()
 
     # --- messages of quality 2 from the client -----------------------------------------------------
 
