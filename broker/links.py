@@ -166,9 +166,13 @@ class Links:
         rtt = int((client.rtt if client else 0.0) * 1e9)
         if client is None or not shared:
             return {"acc": account.public, "rtt": rtt}
+        # The tag is the user's name here; in events it is the account's.
+        user = client.user if client.callout is None else client.callout.sentinel
+        own = {"acc": account.public, "rtt": rtt, "name_tag": user.name if user is not None else ""}
         found: dict[str, Any] = {}
-        for name, value in (self._core.describe(client) | {"acc": account.public, "rtt": rtt}).items():
-            found[name] = value
+        for name, value in (self._core.describe(client) | own).items():
+            if value != "":
+                found[name] = value
             if name == "rtt":
                 found["server"] = self._core.identity.name
         return found
