@@ -405,11 +405,22 @@ class Core:
         account.trie.remove(subscription)
 
     def publish(
-        self, account: Account, subject: str, payload: bytes, *, reply: str = "", headers: bytes = b""
+        self,
+        account: Account,
+        subject: str,
+        payload: bytes,
+        *,
+        reply: str = "",
+        headers: bytes = b"",
+        answering: bool = False,
     ) -> bool:
-        """Publish from the broker itself; whether anybody got it."""
+        """Publish from the broker itself; whether anybody got it.
+
+        With `answering` it is the answer of a service, which no stream export carries on.
+        """
         body = headers + payload + b"\r\n"
-        return self.router.send(account, None, subject, reply, len(headers) or -1, body)
+        chain = (self,) if answering else ()
+        return self.router.send(account, None, subject, reply, len(headers) or -1, body, chain)
 
     def interest(self, account: Account, subject: str) -> bool:
         """Whether anybody listens: events nobody reads need not be made."""

@@ -52,7 +52,7 @@ class Envelope:
         """Answer a request of the system account, if it wants an answer."""
         if message.reply:
             body = encoded({"server": self.server(), **said})
-            self._core.publish(message.account, message.reply, body)
+            self._core.publish(message.account, message.reply, body, answering=True)
 
     def fail(self, message: Message, description: str, **said: Any) -> None:
         self.answer(message, **said, error={"code": 500, "description": description})

@@ -316,13 +316,14 @@ def test_names_are_not_snatched_back_and_forth() -> None:
     third = world.client()
     third.send(PING)
     world.pass_time(0.9)
-    assert third.why is None
+    assert third.end() is None
     assert third.heard() == []
     world.pass_time(0.2)
+    assert third.end() is Closed.DUPLICATE_CLIENT_ID
     assert second.heard() == [FRESH]
-    assert second.why is None
+    assert second.end() is None
     assert world.client().heard() == [FRESH]
-    assert (second.why, third.why) == (Closed.DUPLICATE_CLIENT_ID, Closed.DUPLICATE_CLIENT_ID)
+    assert second.end() is Closed.DUPLICATE_CLIENT_ID
 
 
 def test_a_name_that_is_left_is_free() -> None:

@@ -124,6 +124,10 @@ class Peer:
     def publish(self, topic: str, payload: bytes = b"", **how: Any) -> None:
         self.send(mqtt_publish(topic, payload, **how))
 
+    def end(self) -> Closed | None:
+        """Why it ended, if it did."""
+        return self.why
+
     def go(self) -> None:
         """The connection is cut."""
         self.close(Closed.CLIENT_CLOSED)

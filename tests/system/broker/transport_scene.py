@@ -13,7 +13,7 @@ import socket
 import struct
 import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -106,6 +106,17 @@ class Line:
                 raise AssertionError(f"no more came than {self.buffer!r} (closed: {self.closed})")
         data, self.buffer = self.buffer[:end], self.buffer[end:]
         return data
+
+
+def all_at_once(lines: Mapping[str, tuple[Line, bytes]], *, seconds: float = 1.0) -> dict[str, Heard]:
+    """Send each line its bytes, give the server time, and hear what each got."""
+    for line, data in lines.values():
+        line.send(data)
+    time.sleep(seconds)
+    heard = {name: line.hear(quiet=0.02, first=0.02) for name, (line, _) in lines.items()}
+    for line, _ in lines.values():
+        line.close()
+    return heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +222,13 @@ mqtt {{ listen: "{HOST}:{self.mqtt}", {mqtt} }}
 
     # --- who comes --------------------------------------------------------------------------------
 
-    def user(self, letter: str = "A", *, bearer: bool = True, **nats: Any) -> tuple[Seed, str]:
+    def user(
+        self, letter: str = "A", *, bearer: bool = True, expires: int = 0, **nats: Any
+    ) -> tuple[Seed, str]:
         """A seed and its token."""
         seed = Seed.generate(Role.USER)
         base = new_user(seed.public, "u")
-        claims: UserClaims = replace(base, nats=replace(base.nats, bearer_token=bearer, **nats))
+        claims: UserClaims = replace(base, exp=expires, nats=replace(base.nats, bearer_token=bearer, **nats))
         token = encode(claims, SeedSigner(self.houses[letter].seed), now=int(time.time())).token
         return seed, token
 
