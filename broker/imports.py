@@ -139,7 +139,7 @@ class ServiceLink:
     def pass_on(self, message: Message) -> bool:
         """Whether anybody in the exporter got it."""
         service = self.service
-        if any(isinstance(each, ServiceLink) and each.same_export(self) for each in message.chain):
+        if any(link is not None and link.same_export(self) for link in map(_link_of, message.chain)):
             return False
         exporter = self._facts.account(service.exporter)
         if exporter is None or exporter.expired:
@@ -186,6 +186,13 @@ class ServiceLink:
         else:
             members = self._facts.request_info(message.client, self._importer, shared=shared)
         return with_header(message.headers, INFO_HEADER, msgspec.json.encode(members))
+
+
+def _link_of(passed: object) -> ServiceLink | None:
+    """The import that a request, or the answer to one, came through."""
+    return (
+        passed.link if isinstance(passed, Response) else passed if isinstance(passed, ServiceLink) else None
+    )
 
 
 def responses_of(account: Account, facts: Facts) -> Responses:

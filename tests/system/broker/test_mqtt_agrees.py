@@ -30,7 +30,7 @@ from tests.broker.mqtt.wire import (
     text,
 )
 from tests.system.broker.stage import mapped
-from tests.system.broker.transport_scene import House, Line, MqttLine, Place, all_at_once
+from tests.system.broker.transport_scene import House, Line, MqttLine, Place, all_at_once, hang_up
 
 HOUSES: Final = {letter: House(letter) for letter in "ABCDE"}
 A, B, C, D, E = (HOUSES[letter].public for letter in "ABCDE")
@@ -79,9 +79,18 @@ def places() -> Iterator[tuple[Place, Place]]:
             )
             for which in ("real", "ours")
         ]
-        for place in both:
-            stack.enter_context(MqttLine(place, "first"))  # JetStream is made for an account when first used
+        for letter in HOUSES:
+            MqttLine(
+                both[0], "first", letter=letter
+            )  # what an account needs of JetStream is made at its first
+        hang_up()
         yield both[0], both[1]
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    hang_up()
 
 
 # --- one connection --------------------------------------------------------------------------------
@@ -255,7 +264,7 @@ def test_no_connect_ends_it(places: tuple[Place, Place]) -> None:
 Scene = Callable[[Place], Any]
 
 
-def hears(line: MqttLine, seconds: float = 0.5) -> list[bytes | str]:
+def hears(line: Line, seconds: float = 0.5) -> list[bytes | str]:
     """The packets of so long a time, ordered, and whether it was closed."""
     heard = line.hear(quiet=seconds, first=seconds)
     found: list[bytes | str] = [*sorted(packets_of(heard.data))]
@@ -306,8 +315,8 @@ def from_nats(place: Place) -> Any:
         nats.publish(subject, subject.encode())
     headers = b"NATS/1.0\r\nA: b\r\n\r\n"
     forged = b"NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n"
-    for subject, block in ((b"r.h", headers), (b"r.h", forged), (b"e.a", headers), (b"e.a", forged)):
-        nats.say(b"HPUB %s %d %d\r\n%sx\r\n" % (subject, len(block), len(block) + 1, block))
+    for where, block in ((b"r.h", headers), (b"r.h", forged), (b"e.a", headers), (b"e.a", forged)):
+        nats.say(b"HPUB %s %d %d\r\n%sx\r\n" % (where, len(block), len(block) + 1, block))
     return hears(line)
 
 
@@ -406,7 +415,7 @@ def sharing_a_name(place: Place) -> Any:
     watch.subscribe(("will/#", 1))
     first = MqttLine(place, "dup", will=("will/a", b"gone"))
     second = MqttLine(place, "dup")
-    found = [second.connack, hears(first, 0.3), hears(watch, 0.3)]
+    found: list[Any] = [second.connack, hears(first, 0.3), hears(watch, 0.3)]
     with Line(place.mqtt) as third:
         start = time.monotonic()
         third.send(mqtt_connect("dup", password=place.token()))
@@ -440,7 +449,8 @@ def wills(place: Place) -> Any:
 
 def giving_again(place: Place) -> Any:
     """Times are rounded: what is compared is when things are given again, to the half second."""
-    other, found = MqttLine(place, "giver"), []
+    other = MqttLine(place, "giver")
+    found: list[tuple[float, bytes]] = []
     line = MqttLine(place, "given", clean=False)
     line.subscribe(("g/a", 1))
     for at in range(1, 5):

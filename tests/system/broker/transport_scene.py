@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from msgspec.structs import replace
 
@@ -50,9 +50,12 @@ class Heard:
 
 
 class Line:
-    """A bare socket."""
+    """A bare socket. `hang_up` closes all there are."""
+
+    open: ClassVar[list[Line]] = []
 
     def __init__(self, port: int) -> None:
+        self.open.append(self)
         self._socket = socket.create_connection((HOST, port), timeout=SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
@@ -106,6 +109,13 @@ class Line:
                 raise AssertionError(f"no more came than {self.buffer!r} (closed: {self.closed})")
         data, self.buffer = self.buffer[:end], self.buffer[end:]
         return data
+
+
+def hang_up() -> None:
+    """Close every line."""
+    for line in Line.open:
+        line.close()
+    Line.open.clear()
 
 
 def all_at_once(lines: Mapping[str, tuple[Line, bytes]], *, seconds: float = 1.0) -> dict[str, Heard]:
