@@ -12,6 +12,7 @@ import base64
 import functools
 import json
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from tests.processes import HOST
 
 AT_ONCE: Final = 48
 _PATIENCE: Final = 0.5  # for a line that has no end
+# A return inside the line of CONNECT costs the real server a byte of it where its reads meet: no judge then.
+_LOST_BYTE: Final = re.compile(rb"\A[^\n]*\r[^\n]")
 _AGAIN: Final = 3
 _ENOUGH: Final = 50
 _PROBE: Final = b"PING\r\nSUB a 1\r\nSUB c 2\r\nPUB a %(size)d\r\n%(mark)b\r\nPUB c %(size)d\r\n%(mark)b\r\nPUB b.u 0\r\n\r\nPING\r\n"
@@ -244,7 +247,9 @@ async def _run(real: Host, ours: Host, runs: int, seed: int) -> Found:
             theirs, own = await both(name)
             _judge(found, name, theirs, own)
             # What a changed byte of a signature does hangs on the byte, and so on the nonce: look again.
-            if _generous(theirs, own) and all([_generous(*await both(name)) for _ in range(_AGAIN)]):
+            if not _generous(theirs, own) or _LOST_BYTE.search(target.bytes_of(name, "nonce")):
+                continue
+            if all([_generous(*await both(name)) for _ in range(_AGAIN)]):
                 found.generous.append(f"{name}: real {theirs} ours {own}")
                 if len(found.generous) >= _ENOUGH:
                     return
