@@ -103,6 +103,9 @@ class MqttSpeaker:
             core.wheel.add(core.now() + core.options.auth_timeout, lambda _: self._too_late())
             broker.tick()
 
+    def __repr__(self) -> str:
+        return repr(self.client)
+
     def _too_late(self) -> None:
         if self.client.closed is None and not self.conversation.connected:
             self._core.refuse(self.client, Closed.AUTHENTICATION_TIMEOUT, None, "authentication timeout")

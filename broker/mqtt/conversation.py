@@ -113,7 +113,7 @@ class Conversation:
             while self._state in {_State.NEW, _State.OPEN} and (packet := self._next()) is not None:
                 self._take(packet)
         except PacketFault as fault:
-            log.error("MQTT: %s", fault)  # noqa: TRY400  the words say all
+            log.error("%r - %s", self._port, fault)  # noqa: TRY400  the words say all
             if fault.refusal is not None:
                 self._port.send(packets.connack(fault.refusal))
             self._port.close(Closed.PROTOCOL_VIOLATION)
@@ -269,7 +269,7 @@ class Conversation:
             try:
                 subject = filter_subject(text)
             except TopicFault as fault:
-                log.error("MQTT: invalid topic %r: %s", text, fault)  # noqa: TRY400  the words say all
+                log.error("%r - invalid topic %r: %s", self._port, text, fault)  # noqa: TRY400  as above
                 subject = ""
             if not subject or subject.startswith(OWN_PREFIX) or not self._register(session, subject, qos):
                 granted.append(packets.REFUSED_FILTER)

@@ -417,6 +417,19 @@ class Web(Line):
         self.send(request(path, **headers))
         self.answer = self.until(answered)
 
+    def come_in(self, token: str) -> None:
+        """Say CONNECT, and hear what is said to it."""
+        self.frame()
+        self.send(frame(connect(token) + b"PING\r\n"))
+        self.until_said(b"} \r\n")
+
+    def until_said(self, words: bytes) -> bytes:
+        """What frames carry, up to these words."""
+        said = b""
+        while words not in said:
+            said += self.frame()[1]
+        return said
+
     def frame(self) -> tuple[int, bytes]:
         """The next frame: its first byte and its payload."""
         data = self.until(_framed)
