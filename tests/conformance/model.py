@@ -231,11 +231,11 @@ class Case(Plain, kw_only=True):
         )
 
     def tight(self) -> bool:
-        """Whether somebody may have no subscription at all: servers say so, and hang up, a little later."""
-        return any(_without(token.nats) for token in self.users.values()) or any(
-            _without(token.nats.get("limits", {}))
+        """Whether somebody may have too many subscriptions: servers say so, and hang up, a little later."""
+        return any(_limited(token.nats) for token in self.users.values()) or any(
+            _limited(token.nats.get("limits", {}))
             or any(
-                isinstance(key, dict) and _without(key.get("template", {}), absent=-1)
+                isinstance(key, dict) and _limited(key.get("template", {}), absent=-1)
                 for key in token.nats.get("signing_keys", ())
             )
             for token in self._claims()
@@ -254,5 +254,5 @@ class Case(Plain, kw_only=True):
         )
 
 
-def _without(limits: dict[str, Any], *, absent: int = 0) -> bool:
-    return limits.get("subs", absent) == 0 and "issuer_account" not in limits
+def _limited(limits: dict[str, Any], *, absent: int = 0) -> bool:
+    return limits.get("subs", absent) != -1 and "issuer_account" not in limits
