@@ -59,6 +59,13 @@ class WebsocketEntrance(Entrance):
             client.options = msgspec.structs.replace(said, user=user.name, password=user.password)
         super().decide(session)
 
+    def without_connect(self, session: Session) -> bool:
+        user = self._default_user() if self._core.trust is None else None
+        if user is None:
+            return super().without_connect(session)
+        self._bind_configured(session.client, user)
+        return True
+
     def _default_user(self) -> ConfiguredUser | None:
         options = self._core.options
         name = options.websocket.no_auth_user

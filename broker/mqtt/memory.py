@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from broker.mqtt.packets import MAX_TEXT
 from broker.mqtt.port import Ground
 from broker.mqtt.retained import Retained, RetainedMessages
 from broker.mqtt.session import Ledger, Line, Session
@@ -104,7 +105,7 @@ class Memory:
             self.retained.remove(subject)
         if not message.payload:
             return
-        if self.ledger.take(_size(message)):
+        if len(message.topic) <= MAX_TEXT and self.ledger.take(_size(message)):
             self.retained.put(subject, message)
         else:
             log.error("unable to store retained message for %r: no room", subject)

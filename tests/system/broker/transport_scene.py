@@ -52,10 +52,10 @@ class Heard:
 class Line:
     """A bare socket. `hang_up` closes all there are."""
 
-    open: ClassVar[list[Line]] = []
+    all: ClassVar[list[Line]] = []
 
     def __init__(self, port: int) -> None:
-        self.open.append(self)
+        self.all.append(self)
         self._socket = socket.create_connection((HOST, port), timeout=SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
@@ -113,9 +113,9 @@ class Line:
 
 def hang_up() -> None:
     """Close every line."""
-    for line in Line.open:
+    for line in Line.all:
         line.close()
-    Line.open.clear()
+    Line.all.clear()
 
 
 def all_at_once(lines: Mapping[str, tuple[Line, bytes]], *, seconds: float = 1.0) -> dict[str, Heard]:
@@ -410,12 +410,16 @@ def answered(data: bytes) -> int | None:
 
 
 class Web(Line):
-    """A websocket that is open. `payloads` reads frames."""
+    """A websocket that is open; `frame` reads what comes."""
 
     def __init__(self, port: int, path: str = "/", **headers: Any) -> None:
         super().__init__(port)
+        self.answer = self.open_with(path, **headers)
+
+    def open_with(self, path: str = "/", **headers: Any) -> bytes:
+        """Ask to open it; the answer."""
         self.send(request(path, **headers))
-        self.answer = self.until(answered)
+        return self.until(answered)
 
     def come_in(self, token: str) -> None:
         """Say CONNECT, and hear what is said to it."""
