@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import msgspec
@@ -74,7 +75,10 @@ def _as_go_reads(arguments: bytes, options: ConnectOptions) -> ConnectOptions:
     """Names in any letter case, nulls as if absent, the last of a repeated member."""
     try:
         # Lone surrogates and other bytes that are no UTF-8 are replaced, not refused.
-        members = msgspec.json.decode(arguments.decode("utf-8", "replace"))
+        text = arguments.decode("utf-8", "replace")
+        members = msgspec.json.decode(text)
+        # Every member counts, a repeated one too: its first value may be of a wrong type.
+        pairs = json.loads(text, object_pairs_hook=tuple) if isinstance(members, dict) else ()
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ConnectSyntaxError(str(error)) from None
     if members is None:
@@ -83,7 +87,7 @@ def _as_go_reads(arguments: bytes, options: ConnectOptions) -> ConnectOptions:
         raise ConnectSyntaxError("not an object")
     found: dict[str, Any] = {}
     fault = ""
-    for key, value in members.items():
+    for key, value in pairs:
         field = _NAMES.get(key) or _NAMES.get(key.lower())
         if field is None or value is None:
             continue

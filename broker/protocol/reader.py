@@ -292,8 +292,7 @@ class Reader:
             raise Stop
         if b"\r" in arguments:
             # The server notes that it saw one, and takes off the last byte, return or not.
-            ended = arguments.rstrip(b"\r")
-            arguments = ended if len(ended) < len(arguments) else arguments[:-1]
+            arguments = arguments[:-1]
         if len(arguments) > self._limit:
             self._sink.fault(CONTROL_LINE_EXCEEDED)
             raise Stop
@@ -303,7 +302,7 @@ class Reader:
         self, data: bytes, position: int, line: bytes, word: bytes, arguments: bytes, after: int
     ) -> int:
         sink = self._sink
-        words = _words(arguments)
+        words = _words(arguments, b"\t")
         headers = word == b"HPUB"
         count = len(words) - headers
         if count not in (2, 3):
@@ -346,7 +345,7 @@ class Reader:
         routes[line] = route
 
     def _subscription(self, arguments: bytes) -> None:
-        words = _words(arguments)
+        words = _words(arguments, b"\t\r")
         if len(words) == 2:
             self._sink.subscribe(words[0], b"", words[1])
         elif len(words) == 3:
@@ -355,7 +354,7 @@ class Reader:
             self._end()
 
     def _unsubscription(self, arguments: bytes) -> None:
-        words = _words(arguments)
+        words = _words(arguments, b"\t\r")
         if len(words) == 1:
             self._sink.unsubscribe(words[0], 0)
         elif len(words) == 2:
@@ -394,12 +393,10 @@ class Reader:
         if word not in _OPEN and arguments and len(arguments) == len(rest):
             self._sink.fault(UNKNOWN_OPERATION)
             raise Stop
-        # Of the returns at its end one is kept: the server does not count them either.
-        ended = arguments.rstrip(b"\r")
-        if len(ended) > self._limit:
+        # One return may be that of the line's end; any other counts, so that none are hoarded.
+        if len(arguments) - arguments.endswith(b"\r") > self._limit:
             self._sink.fault(CONTROL_LINE_EXCEEDED)
             raise Stop
-        arguments = ended if len(ended) == len(arguments) else ended + b"\r"
         # However many blanks a client sends before its arguments, one is kept.
         self._held = word + (b" " if len(arguments) < len(rest) else b"") + arguments
 
@@ -434,9 +431,11 @@ def _word(line: bytes) -> bytes | None:
     return None
 
 
-def _words(arguments: bytes) -> list[bytes]:
-    if b"\t" in arguments or b"\r" in arguments:
-        arguments = arguments.replace(b"\t", b" ").replace(b"\r", b" ")
+def _words(arguments: bytes, blanks: bytes) -> list[bytes]:
+    """The words between blanks; a return is one in SUB and UNSUB, and a part of a subject in PUB."""
+    for blank in blanks:
+        if blank in arguments:
+            arguments = arguments.replace(bytes((blank,)), b" ")
     words = arguments.split(b" ")
     return [word for word in words if word] if b"" in words else words
 

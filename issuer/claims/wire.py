@@ -33,6 +33,12 @@ class ClaimSyntaxError(PeerError):
     code = "claims.syntax"
 
 
+class AmbiguousMemberError(ClaimSyntaxError):
+    """A member in another spelling than its own: servers read it, we do not."""
+
+    code = "claims.ambiguous"
+
+
 class Claim(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Base of every JSON object in a token."""
 
@@ -240,7 +246,7 @@ def _shape_object(value: dict[str, Any], struct: type[Claim], at: str) -> dict[s
                 item = reform(name, item) if reform else item
                 shaped[name] = _shape(item, known[name], f"{at}/{name}")
         elif name.casefold() in folded:
-            raise ClaimSyntaxError(
+            raise AmbiguousMemberError(
                 f"member {name!r} is a known member in other letter case", at=f"{at}/{name}"
             )
         else:

@@ -25,7 +25,14 @@ from issuer.claims.exchange import (
 from issuer.claims.fields import VERSION, Envelope
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
-from issuer.claims.wire import ClaimSyntaxError, from_canonical, from_json, strict_object, to_json
+from issuer.claims.wire import (
+    AmbiguousMemberError,
+    ClaimSyntaxError,
+    from_canonical,
+    from_json,
+    strict_object,
+    to_json,
+)
 from issuer.errors import PeerError
 from issuer.keys.nkeys import KeyFormatError, PublicKey, parse_public, verify
 from issuer.tokens.jti import jti_of
@@ -269,7 +276,7 @@ def _refuse_disguises(claims: Any) -> None:
     for names, decisive in ((claims.extra, {"type"}), (free, {"type", "version"})):
         for name in names:
             if name not in decisive and name.casefold() in decisive:
-                raise ClaimSyntaxError(f"member {name!r} is a known member in other letter case")
+                raise AmbiguousMemberError(f"member {name!r} is a known member in other letter case")
 
 
 def _foreign_algorithm(header64: bytes) -> str:

@@ -9,7 +9,7 @@ from issuer.claims.exchange import ActivationClaims, GenericClaims
 from issuer.claims.fields import UNLIMITED
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
-from issuer.claims.wire import ClaimSyntaxError, from_plain
+from issuer.claims.wire import AmbiguousMemberError, from_plain
 
 # What Go carries over from the body of each kind; the rest it drops.
 _CARRIED: dict[type[Any], frozenset[str]] = {
@@ -62,4 +62,4 @@ def _refuse_variants(given: dict[str, Any], known: frozenset[str]) -> None:
     # Go would take them for the known ones; we would drop them, and disagree about the token.
     for name in given:
         if name not in known and name.casefold() in known:
-            raise ClaimSyntaxError(f"member {name!r} is a known member in other letter case")
+            raise AmbiguousMemberError(f"member {name!r} is a known member in other letter case")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from broker.enforcement.admission import AccountFacts, Admission, admit, identify
+from broker.enforcement.admission import AccountFacts, Admission, Attempt, Trust, admit, identify
 from broker.enforcement.limits import Limits
 from broker.enforcement.permissions import EVERYTHING
 from broker.enforcement.verdict import Gate, Outcome
@@ -16,9 +16,11 @@ from broker.protocol.texts import Closed
 from issuer.claims.account import AccountClaims, ExternalAuthorization, Scope
 from issuer.claims.fields import Permission, Permissions, TimeRange, with_body
 from issuer.claims.user import UserClaims, new_template
+from issuer.claims.wire import AmbiguousMemberError
+from issuer.errors import PeerError
 from issuer.keys.nkeys import Role, Seed
 from issuer.subjects import Subject
-from issuer.tokens.envelope import TokenError, Verified, decode
+from issuer.tokens.envelope import TokenError, TokenRoleError, Verified, decode
 from tests.broker.scenes import REFUSALS, STRANGER, Refusal, Scene, url64
 
 NOW = 1_700_000_000
@@ -169,6 +171,24 @@ def test_a_default_token_stands_in_for_none_and_for_what_is_none() -> None:
     scene.user = replace(scene.user, exp=NOW - 1)
     scene.connect = {}
     assert refused_at(decided(scene)) is Gate.CLAIMS
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [TokenRoleError("subject is not set", at="/sub"), AmbiguousMemberError("NAME")],
+    ids=["sub", "name"],
+)
+def test_a_token_that_only_we_cannot_read_is_no_guest(fault: PeerError) -> None:
+    scene = Scene(NOW)
+    scene.says(bearer_token=True)
+    trust = Trust.of([scene.operator_token()], default_sentinel=scene.user_token())
+
+    def read(text: str) -> Verified[UserClaims]:
+        raise fault
+
+    identified = identify(Attempt(token="some"), trust, now=NOW, read=read)
+    assert identified.refusal is not None
+    assert identified.refusal.gate is Gate.TOKEN
 
 
 def test_a_trusted_proxy_vouches_for_users_and_roles_that_want_one() -> None:

@@ -35,7 +35,19 @@ def test_members(sent: bytes, name: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"", b"x", b"[]", b"1", b'"x"', b"{", b'{"verbose":1}', b'{"name":1}', b'{"protocol":true}', b"{}x"],
+    [
+        b"",
+        b"x",
+        b"[]",
+        b"1",
+        b'"x"',
+        b"{",
+        b'{"verbose":1}',
+        b'{"name":1}',
+        b'{"protocol":true}',
+        b"{}x",
+        b'{"sig":1,"sig":"good"}',
+    ],
 )
 def test_what_is_no_connect(sent: bytes) -> None:
     with pytest.raises(ConnectSyntaxError):

@@ -89,6 +89,8 @@ WHOLE = {
     "pub": (b"PUB a 2\r\nhi\r\n", publication(b"a", b"", -1, b"hi\r\n")),
     "pub empty": (b"PUB a 0\r\n\r\n", publication(b"a", b"", -1, b"\r\n")),
     "pub reply": (b"pub  a\tb  2\r\nhi\r\n", publication(b"a", b"b", -1, b"hi\r\n")),
+    "a return in a subject stays": (b"PUB a\r 2\r\nhi\r\n", publication(b"a\r", b"", -1, b"hi\r\n")),
+    "a return between words of SUB": (b"SUB a\r1\r\n", [("subscribe", b"a", b"", b"1")]),
     "pub newline only": (b"PUB a 2\nhi\r\n", publication(b"a", b"", -1, b"hi\r\n")),
     "pub with line ends inside": (b"PUB a 4\r\n\r\nx\n\r\n", publication(b"a", b"", -1, b"\r\nx\n\r\n")),
     "hpub": (
@@ -171,6 +173,11 @@ def test_blanks_and_what_follows_ping_are_not_kept() -> None:
     assert sink.reader.buffered < 20  # type: ignore[attr-defined]
     sink = read(b"SUB ", *([b" " * 1000] * 50))
     assert sink.reader.buffered < 20  # type: ignore[attr-defined]
+
+
+def test_returns_are_not_hoarded() -> None:
+    sink = read(b"PUB a", *([b"\r"] * 1000))
+    assert sink.calls == [("fault", CONTROL_LINE_EXCEEDED)]
 
 
 def test_a_paused_reader_holds_and_goes_on() -> None:
