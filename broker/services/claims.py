@@ -23,6 +23,7 @@ from issuer.claims.quoting import quoted
 from issuer.errors import AccreditError
 from issuer.findings import validate
 from issuer.findings.finding import Level
+from issuer.keys.nkeys import Role, is_public
 from issuer.tokens.envelope import Token, TokenKindError, TokenRoleError, decode, plain_claims
 
 log = logging.getLogger("accredit.broker")
@@ -236,7 +237,10 @@ class ClaimsService:
             return "not self signed"
         if claims.iss not in keys:
             return "not trusted"
-        if not isinstance(accounts, list) or not all(isinstance(each, str) for each in accounts):
+        # They become names of files: nothing but a key may.
+        if not isinstance(accounts, list) or not all(
+            isinstance(each, str) and is_public(each, Role.ACCOUNT) for each in accounts
+        ):
             return "malformed request"
         if trust is not None and trust.system_account in accounts:
             return "not allowed to delete system account"
