@@ -71,6 +71,8 @@ class ClosedClient:
     client: Client
     stopped: float
     account: str
+    subscriptions: tuple[Subscription, ...] = ()
+    """What it had when it went."""
 
 
 class Core:
@@ -313,6 +315,7 @@ class Core:
             self.router.tell(client, writer.error(text))
         client.closed = closed
         self.router.flush_client(client)
+        held = tuple(client.subscriptions.values())
         self.drop_subscriptions(client)
         account = client.account
         if account is not None:
@@ -320,7 +323,7 @@ class Core:
         self.clients.pop(client.cid, None)
         if client.expiry is not None:
             client.expiry.cancel()
-        self.closed.append(ClosedClient(client, self.now(), account.public if account else ""))
+        self.closed.append(ClosedClient(client, self.now(), account.public if account else "", held))
         for observer in self.observers:
             observer.disconnected(client)
         if client.on_closed is not None:

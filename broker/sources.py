@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import ssl
+import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,11 +19,12 @@ from broker.core import Resolver
 from issuer.claims.account import AccountClaims
 from issuer.errors import AccreditError, Refused, Unavailable
 from issuer.keys.nkeys import PublicKey, Role, is_public
-from issuer.tokens.envelope import decode
+from issuer.tokens.envelope import Token, decode, plain_claims
 
 log = logging.getLogger("accredit.broker")
 
 FETCH_SECONDS: Final = 1.9
+SWEEP_SECONDS: Final = 60.0
 MAX_BODY: Final = 1_048_576
 _SUFFIX: Final = ".jwt"
 _DELETED: Final = ".jwt.deleted"
@@ -76,14 +78,41 @@ class FolderResolver:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise Unavailable(f"cannot be made: {error.strerror}", at=str(folder)) from None
+        self.elsewhere: Callable[[PublicKey, float, Then], None] | None = None
+        """Asks others for an account that is not here."""
+        # When each is over, 0 for never; who was used last stands last.
+        self._known: dict[str, int] = {}
+        for public in self.names():
+            self._known[public] = _expiry(self.token_of(public) or "")
 
     def fetch(self, account: PublicKey, then: Then) -> None:
         token = self.token_of(account)
         if token is not None:
+            self._known[account] = self._known.pop(account, 0)
             then(token)
             return
-        # A server would ask others now, and wait: standing alone, it waits for nobody just as long.
-        self._later(self._timeout, lambda: then(self.token_of(account)))
+        if self.elsewhere is None:
+            # Nobody to ask, and yet it is waited for as long as if there were.
+            self._later(self._timeout, lambda: then(self.token_of(account)))
+            return
+
+        def found(token: str | None) -> None:
+            if token is None:
+                then(self.token_of(account))  # it may have been pushed meanwhile
+                return
+            if _about(token, account):
+                try:
+                    self.store(account, token)
+                except (StoreFullError, OSError) as error:
+                    log.error("could not store what was found of %s: %s", account, error)  # noqa: TRY400
+                    then(None)
+                    return
+                then(token)
+            else:
+                log.error("what was found of %s is a token of another", account)
+                then(None)
+
+        self.elsewhere(account, self._timeout, found)
 
     def token_of(self, public: str) -> str | None:
         if not is_public(public, Role.ACCOUNT):
@@ -100,7 +129,7 @@ class FolderResolver:
             StoreFullError: the folder holds as many as it may, and not this account's.
         """
         path = self._folder / f"{public}{_SUFFIX}"
-        if self._limit and not path.exists() and len(self.names()) >= self._limit:
+        if self._limit and public not in self._known and len(self._known) >= self._limit:
             if self.full:
                 raise StoreFullError("jwt store is full")
             self._drop_oldest()
@@ -109,6 +138,8 @@ class FolderResolver:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(token)
         temporary.replace(path)
+        self._known.pop(public, None)
+        self._known[public] = _expiry(token)
 
     def store_newer(self, public: str, token: str) -> None:
         """Keep a token of the configuration unless a newer one is here."""
@@ -121,7 +152,14 @@ class FolderResolver:
                 return
         self.store(public, token)
 
+    def drop_expired(self, now: float) -> None:
+        """Remove the tokens whose time is over; who is in by one of them learns it elsewhere."""
+        for public in [public for public, over in self._known.items() if 0 < over <= now]:
+            del self._known[public]
+            (self._folder / f"{public}{_SUFFIX}").unlink(missing_ok=True)
+
     def delete(self, public: str) -> None:
+        self._known.pop(public, None)
         path = self._folder / f"{public}{_SUFFIX}"
         with contextlib.suppress(FileNotFoundError):
             if self._hard_delete:
@@ -142,13 +180,25 @@ class FolderResolver:
         return folded
 
     def _drop_oldest(self) -> None:
-        files = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_atime)
-        if files:
-            files[0].unlink(missing_ok=True)
+        oldest = next(iter(self._known))
+        del self._known[oldest]
+        (self._folder / f"{oldest}{_SUFFIX}").unlink(missing_ok=True)
 
 
-def _issued(token: str) -> int:
-    return decode(token, AccountClaims).claims.iat
+def _about(token: str, account: PublicKey) -> bool:
+    """Whether it verifies and is this account's; whether to trust it is decided where it is used."""
+    try:
+        return decode(token, AccountClaims).claims.sub == account
+    except AccreditError:
+        return False
+
+
+def _expiry(token: str) -> int:
+    """When it is over, as it says itself; whether that is true is looked at by who uses it."""
+    try:
+        return int(plain_claims(Token(token)).get("exp") or 0)
+    except (AccreditError, IndexError, TypeError, ValueError):
+        return 0
 
 
 class UrlResolver:
@@ -181,7 +231,9 @@ class UrlResolver:
         return None if len(body) > MAX_BODY else body.decode("utf-8", "replace").strip()
 
 
-def open_resolver(options: Options, in_thread: InThread, later: Later) -> Resolver:
+def open_resolver(
+    options: Options, in_thread: InThread, later: Later, clock: Callable[[], float] = time.time
+) -> Resolver:
     """The resolver a configuration names.
 
     Raises:
@@ -198,12 +250,19 @@ def open_resolver(options: Options, in_thread: InThread, later: Later) -> Resolv
     folder = FolderResolver(
         Path(named.dir or "jwt"),
         full=named.kind == "full",
-        allow_delete=named.allow_delete,
-        hard_delete=named.hard_delete,
+        # What a cache forgets it can ask for again: it always deletes, and for good.
+        allow_delete=named.allow_delete or named.kind == "cache",
+        hard_delete=named.hard_delete or named.kind == "cache",
         limit=named.limit,
         timeout=named.timeout,
         later=later,
     )
     for public, token in options.resolver_preload.items():
         folder.store_newer(public, token)
+
+    def sweep() -> None:
+        folder.drop_expired(clock())
+        later(SWEEP_SECONDS, sweep)
+
+    later(SWEEP_SECONDS, sweep)
     return folder

@@ -30,7 +30,13 @@ class Services:
         self._core = core
         self.events = Events(core, envelope)
         self._claims = ClaimsService(core, envelope)
-        self._requests = Requests(core, envelope, on_reload=on_reload, on_lame_duck=on_lame_duck)
+        self._requests = Requests(
+            core,
+            envelope,
+            on_reload=on_reload,
+            on_lame_duck=on_lame_duck,
+            tell_connections=self.events.tell_connections,
+        )
         core.describe = lambda client: describe_client(core, client)
         core.observers.append(self.events)
         core.on_account = self._account_added

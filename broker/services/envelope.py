@@ -10,6 +10,13 @@ import msgspec
 from broker.core import Core
 from broker.routing import Message
 
+# What a server of this version says it can do; none of it is about us, but tools read it.
+FEATURE_FLAGS: Final = {
+    "js_ack_fc_v2": False,
+    "js_api_reply_v2": False,
+    "js_raft_delete_range": True,
+    "js_snapshot_sources": False,
+}
 _ESCAPED: Final = (
     (b"<", b"\\u003c"),
     (b">", b"\\u003e"),
@@ -40,7 +47,7 @@ class Envelope:
         if self._core.options.server_tags:
             found["tags"] = self._core.options.server_tags
         found |= {
-            "feature_flags": {},
+            "feature_flags": FEATURE_FLAGS,
             "jetstream": False,
             "flags": 0,
             "seq": self._sequence,
@@ -54,8 +61,8 @@ class Envelope:
             body = encoded({"server": self.server(), **said})
             self._core.publish(message.account, message.reply, body, answering=True)
 
-    def fail(self, message: Message, description: str, **said: Any) -> None:
-        self.answer(message, **said, error={"code": 500, "description": description})
+    def fail(self, message: Message, description: str, *, code: int = 500, **said: Any) -> None:
+        self.answer(message, **said, error={"code": code, "description": description})
 
 
 def encoded(document: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from broker.account import Account
@@ -41,7 +42,9 @@ class Events:
             return
         subject = f"$SYS.ACCOUNT.{account.public}.CONNECT"
         if self._heard(subject):
-            self._say(subject, CONNECT_TYPE, {"client": describe_client(self._core, client)})
+            described = describe_client(self._core, client)
+            described.pop("rtt", None)  # a server has not measured it yet
+            self._say(subject, CONNECT_TYPE, {"client": described})
         self._count(account)
 
     def disconnected(self, client: Client) -> None:
@@ -110,9 +113,15 @@ class Events:
             self._core.publish(to, subject, encoded(document))
 
     def _count(self, account: Account) -> None:
-        subject = f"$SYS.ACCOUNT.{account.public}.SERVER.CONNS"
-        if self._heard(subject):
-            self._say(subject, CONNECTIONS_TYPE, connections_of(account))
+        public = account.public
+        # The second is how it was called before; servers still say both.
+        for subject in (f"$SYS.ACCOUNT.{public}.SERVER.CONNS", f"$SYS.SERVER.ACCOUNT.{public}.CONNS"):
+            if self._heard(subject):
+                self.tell_connections(subject, account)
+
+    def tell_connections(self, subject: str, account: Account) -> None:
+        """How many are in an account, as event or as answer to who asks."""
+        self._say(subject, CONNECTIONS_TYPE, connections_of(account))
 
     def _heartbeat(self) -> None:
         for account in list(self._core.accounts.values()):
@@ -136,7 +145,23 @@ def connections_of(account: Account) -> dict[str, Any]:
         "leafnodes": 0,
         "total_conns": len(account.clients),
         "num_subscriptions": account.subscriptions(),
-        "sent": {"msgs": account.out_msgs, "bytes": account.out_bytes},
-        "received": {"msgs": account.in_msgs, "bytes": account.in_bytes},
+        "sent": {"msgs": account.out_msgs, "bytes": account.out_bytes, **_elsewhere()},
+        "received": {"msgs": account.in_msgs, "bytes": account.in_bytes, **_elsewhere()},
         "slow_consumers": account.slow_consumers,
     }
+
+
+def account_statz(core: Core, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The accounts asked for, or all of them; those with nobody in them only with `include_unused`."""
+    wanted = asked.get("accounts") or list(core.accounts)
+    unused = bool(asked.get("include_unused"))
+    found = [core.accounts[name] for name in wanted if name in core.accounts]
+    return {
+        "server_id": core.identity.id,
+        "now": moment(core.now()),
+        "account_statz": [connections_of(account) for account in found if account.clients or unused],
+    }
+
+
+def _elsewhere() -> dict[str, Any]:
+    return {name: {"msgs": 0, "bytes": 0} for name in ("gateways", "routes", "leafs")}

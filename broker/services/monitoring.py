@@ -13,18 +13,22 @@ from typing import Any, Final
 
 from broker.account import Account
 from broker.client import Client
-from broker.core import ClosedClient, Core
+from broker.core import GLOBAL, ClosedClient, Core
+from broker.services.asked import AskedWrongError
 from broker.services.describe import issuer_key, raw_user, tags
-from broker.services.envelope import duration, moment
+from broker.services.envelope import FEATURE_FLAGS, duration, moment
 from broker.trie import Subscription
-from issuer.subjects import matches
+from issuer.subjects import has_wildcards, is_valid, matches, overlaps
 from issuer.tokens.envelope import Token, plain_claims
 
 DEFAULT_LIMIT: Final = 1024
 OPEN, CLOSED, ANY = 0, 1, 2
-_STATES: Final = {"open": OPEN, "closed": CLOSED, "any": ANY, "all": ANY}
+_ONLY_CLOSED: Final = frozenset({"stop", "reason"})
+
+_NO_LINKS: Final = {"routes": 0, "gateways": 0, "leafs": 0}
 
 Asked = Mapping[str, Any]
+Shown = tuple[Client, ClosedClient | None]
 
 
 def varz(core: Core, _: Asked) -> dict[str, Any]:
@@ -40,7 +44,7 @@ def varz(core: Core, _: Asked) -> dict[str, Any]:
         "ping_max": options.ping_max,
         "http_host": options.monitor_host,
         "http_port": core.monitor_port,
-        "http_base_path": options.http_base_path,
+        "http_base_path": options.http_base_path.rstrip("/"),
         "https_port": 0,
         "auth_timeout": options.auth_timeout,
         "max_control_line": options.max_control_line,
@@ -81,7 +85,10 @@ def varz(core: Core, _: Asked) -> dict[str, Any]:
         "http_req_stats": {},
         "config_load_time": moment(core.started),
         "config_digest": options.config_digest,
-        "feature_flags": {},
+        "feature_flags": FEATURE_FLAGS,
+        "slow_consumer_stats": {"clients": core.slow_consumers, **_NO_LINKS},
+        "stale_connection_stats": {"clients": 0, **_NO_LINKS},
+        "disk_io_wait_stats": {"waiters": 0, "waits": 0, "wait_time": 0, "max_wait_time": 0},
     }
     if not options.max_subscriptions:
         del found["max_subscriptions"]
@@ -92,7 +99,8 @@ def varz(core: Core, _: Asked) -> dict[str, Any]:
     if core.trust is not None:
         found["trusted_operators_jwt"] = list(options.operators)
         found["trusted_operators_claim"] = [plain_claims(Token(token)) for token in options.operators]
-        found["pinned_account_fails"] = core.pinned_account_fails
+        if core.pinned_account_fails:
+            found["pinned_account_fails"] = core.pinned_account_fails
     if core.system is not None:
         found["system_account"] = core.system.public
     return found
@@ -124,43 +132,70 @@ def statsz(core: Core) -> dict[str, Any]:
 def connz(core: Core, asked: Asked) -> dict[str, Any]:
     """Connections, open or closed, as asked for. `total` counts before the filters, as on the server."""
     now = core.now()
-    state = asked.get("state", OPEN)
-    state = _STATES.get(str(state).lower(), OPEN) if isinstance(state, str) else state
-    wants_auth = bool(asked.get("auth"))
-    account, user = asked.get("acc") or "", asked.get("user") or ""
-    pool: list[tuple[Client, ClosedClient | None]] = []
-    if state in {OPEN, ANY}:
-        pool += [(client, None) for client in core.clients.values() if client.account is not None]
-    if state in {CLOSED, ANY}:
-        pool += [(closed.client, closed) for closed in core.closed]
-    if account:
-        pool = [each for each in pool if each[0].account is not None and each[0].account.public == account]
-    total = len(pool)
-    if user:
-        pool = [each for each in pool if raw_user(each[0]) == user]
+    order = asked.get("sort") or "cid"
+    _require_sense(asked, order)
+    account = asked.get("acc") or ""
+    offset, limit = _window(asked)
+    found: dict[str, Any] = {"server_id": core.identity.id, "now": moment(now), "num_connections": 0}
+    if account and account not in core.accounts:
+        # A server stops here before it has written down who it is.
+        return found | {"server_id": "", "total": 0, "offset": offset, "limit": limit, "connections": None}
+    pool = _pool(core, asked.get("state", OPEN), account)
+    found["total"] = len(pool)
     if cid := asked.get("cid"):
-        pool = [each for each in pool if each[0].cid == cid]
-        total = len(pool)
-    if mqtt := asked.get("mqtt_client"):
-        pool = [each for each in pool if each[0].mqtt_id == mqtt]
-    if subject := asked.get("filter_subject"):
-        pool = [each for each in pool if _listens(each[0].subscriptions.values(), str(subject))]
-    pool.sort(key=_order(str(asked.get("sort") or "cid")))
-    if str(asked.get("sort") or "cid") not in {"", "cid", "start"}:
-        pool.reverse()
-    offset, limit = max(int(asked.get("offset") or 0), 0), int(asked.get("limit") or DEFAULT_LIMIT)
+        limit = 1
+        pool = [each for each in pool if each[0].cid == cid][:1]
+    else:
+        pool = _chosen(pool, asked)
+    key, descending = _ORDERS[order]
+    pool.sort(key=lambda pair: key(pair[0], pair[1], now), reverse=descending)
     page = pool[offset : offset + limit]
-    return {
-        "server_id": core.identity.id,
-        "now": moment(now),
+    wants_auth = bool(asked.get("auth"))
+    return found | {
         "num_connections": len(page),
-        "total": total,
         "offset": offset,
         "limit": limit,
         "connections": [
             connection(client, closed, now, auth=wants_auth, asked=asked) for client, closed in page
         ],
     }
+
+
+def _require_sense(asked: Asked, order: str) -> None:
+    if order not in _ORDERS:
+        raise AskedWrongError(f"invalid sorting option: {order}")
+    if order in _ONLY_CLOSED and asked.get("state", OPEN) != CLOSED:
+        raise AskedWrongError(f"sort by {order} only valid on closed connections")
+    if asked.get("filter_subject", "") not in {"", ">"} and not asked.get("acc"):
+        raise AskedWrongError("filter by subject only valid with account filtering")
+
+
+def _pool(core: Core, state: int, account: str) -> list[Shown]:
+    pool: list[Shown] = []
+    if state in {OPEN, ANY}:
+        pool += [(client, None) for client in core.clients.values() if client.account is not None]
+    if state in {CLOSED, ANY}:
+        pool += [(closed.client, closed) for closed in core.closed]
+    if account:
+        pool = [each for each in pool if each[0].account is not None and each[0].account.public == account]
+    return pool
+
+
+def _chosen(pool: list[Shown], asked: Asked) -> list[Shown]:
+    if user := asked.get("user"):
+        pool = [each for each in pool if raw_user(each[0]) == user]
+    if mqtt := asked.get("mqtt_client"):
+        pool = [each for each in pool if each[0].mqtt_id == mqtt]
+    subject = asked.get("filter_subject", "")
+    if subject not in {"", ">"}:
+        # Those that are gone listen to nothing; a server shows them whatever was asked for.
+        pool = [each for each in pool if each[1] is not None or _listens(each[0], subject)]
+    return pool
+
+
+def _window(asked: Asked) -> tuple[int, int]:
+    limit = asked.get("limit", 0)
+    return max(asked.get("offset", 0), 0), limit if limit > 0 else DEFAULT_LIMIT
 
 
 def connection(
@@ -184,7 +219,7 @@ def connection(
         "out_msgs": client.out_msgs,
         "in_bytes": client.in_bytes,
         "out_bytes": client.out_bytes,
-        "subscriptions": len(client.subscriptions),
+        "subscriptions": len(client.subscriptions if closed is None else closed.subscriptions),
     }
     if closed is not None and client.closed is not None:
         found["stop"] = moment(closed.stopped)
@@ -198,7 +233,8 @@ def connection(
     if auth:
         if raw_user(client):
             found["authorized_user"] = raw_user(client)
-        found["account"] = client.account.public if client.account is not None else ""
+        if client.account is not None and client.account.public != GLOBAL:
+            found["account"] = client.account.public
         # A bearer's token is all one needs to be that user: it is not shown.
         if client.token and not client.bearer:
             found["jwt"] = client.token
@@ -208,9 +244,11 @@ def connection(
                 found["tags"] = tags(client)
         if client.name_tag:
             found["name_tag"] = client.name_tag
-    held = list(client.subscriptions.values())
+    held = list(client.subscriptions.values()) if closed is None else list(closed.subscriptions)
     if asked.get("subscriptions_detail") and held:
-        found["subscriptions_list_detail"] = [_detail(client, each) for each in held]
+        # Of a connection that is gone, servers also say whose it was.
+        detail = _plain_detail if closed is None else _detail
+        found["subscriptions_list_detail"] = [detail(client, each) for each in held]
     elif asked.get("subscriptions") and held:
         found["subscriptions_list"] = [each.subject for each in held]
     return found
@@ -222,9 +260,10 @@ def accountz(core: Core, asked: Asked) -> dict[str, Any]:
         found["system_account"] = core.system.public
     name = asked.get("account")
     if name:
-        account = core.accounts.get(str(name))
-        if account is not None:
-            found["account_detail"] = account_info(account)
+        account = core.accounts.get(name)
+        if account is None:
+            raise AskedWrongError(f"Account {name} does not exist")
+        found["account_detail"] = account_info(account)
     else:
         found["accounts"] = list(core.accounts)
     return found
@@ -258,22 +297,42 @@ def account_info(account: Account) -> dict[str, Any]:
         if claims.nats.revocations:
             found["revoked_user"] = {key: moment(at) for key, at in claims.nats.revocations.items()}
         found["decoded_jwt"] = decoded
-    found["sublist_stats"] = {"num_subscriptions": account.trie.count}
+    else:
+        found["name_tag"] = account.name
+    found["sublist_stats"] = _sublist_stats([account])
     return found
 
 
-def subsz(core: Core, asked: Asked, accounts: Iterable[Account] | None = None) -> dict[str, Any]:
-    chosen = list(core.accounts.values()) if accounts is None else list(accounts)
-    if name := asked.get("account"):
-        chosen = [account for account in chosen if account.public == name]
-    held = [(client, each) for account in chosen for client, each in _held(account)]
-    if test := asked.get("test"):
-        held = [pair for pair in held if matches(pair[1].subject, str(test))]
-    offset, limit = int(asked.get("offset") or 0), int(asked.get("limit") or DEFAULT_LIMIT)
+def subsz(core: Core, asked: Asked) -> dict[str, Any]:
+    """Subscriptions of clients; those of the broker itself are counted, not listed."""
+    test = asked.get("test") or ""
+    if test and (has_wildcards(test) or not is_valid(test)):
+        raise AskedWrongError(f"invalid test subject, must be valid publish subject: {test}")
+    name = asked.get("account") or ""
+    chosen = [each for each in core.accounts.values() if not name or each.public == name]
+    offset, limit = _window(asked)
     found: dict[str, Any] = {
         "server_id": core.identity.id,
         "now": moment(core.now()),
-        "num_subscriptions": sum(account.trie.count for account in chosen),
+        **_sublist_stats(chosen),
+        "total": 0,
+        "offset": offset,
+        "limit": limit,
+    }
+    if asked.get("subscriptions"):
+        held = [pair for account in chosen for pair in _held(account)]
+        if test:
+            held = [pair for pair in held if matches(pair[1].subject, test)]
+        found["total"] = len(held)
+        if page := held[offset : offset + limit]:
+            found["subscriptions_list"] = [_detail(*pair) for pair in page]
+    return found
+
+
+def _sublist_stats(accounts: Iterable[Account]) -> dict[str, Any]:
+    """How many there are; how often which was looked up is not counted here."""
+    return {
+        "num_subscriptions": sum(account.trie.count for account in accounts),
         "num_cache": 0,
         "num_inserts": 0,
         "num_removes": 0,
@@ -281,14 +340,7 @@ def subsz(core: Core, asked: Asked, accounts: Iterable[Account] | None = None) -
         "cache_hit_rate": 0,
         "max_fanout": 0,
         "avg_fanout": 0,
-        "total": 0,
-        "offset": offset,
-        "limit": limit,
     }
-    if asked.get("subscriptions") or accounts is not None:
-        found["total"] = len(held)
-        found["subscriptions_list"] = [_detail(*pair) for pair in held[offset : offset + limit]]
-    return found
 
 
 def healthz(_: Core, __: Asked) -> dict[str, Any]:
@@ -312,7 +364,10 @@ PAGES: Final[dict[str, Callable[[Core, Asked], dict[str, Any]]]] = {
     "SUBSZ": subsz,
     "ACCOUNTZ": accountz,
     "HEALTHZ": healthz,
-    "ROUTEZ": _stands_alone(num_routes=0, routes=[]),
+    "ROUTEZ": lambda core, asked: {
+        **_stands_alone(num_routes=0, routes=[])(core, asked),
+        "server_name": core.identity.name,
+    },
     "LEAFZ": _stands_alone(leafnodes=0, leafs=[]),
     "GATEWAYZ": _stands_alone(outbound_gateways={}, inbound_gateways={}),
     "JSZ": _stands_alone(
@@ -355,9 +410,12 @@ def _held(account: Account) -> Iterable[tuple[Client, Subscription]]:
 
 def _detail(client: Client, subscription: Subscription) -> dict[str, Any]:
     account = client.account
+    whose = {"account": account.public if account is not None else "", "account_tag": client.name_tag}
+    return {**{name: value for name, value in whose.items() if value}, **_plain_detail(client, subscription)}
+
+
+def _plain_detail(client: Client, subscription: Subscription) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "account": account.public if account is not None else "",
-        "account_tag": client.name_tag,
         "subject": subscription.subject,
         "qgroup": subscription.queue,
         "sid": subscription.sid,
@@ -368,27 +426,31 @@ def _detail(client: Client, subscription: Subscription) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in ("", 0) or name == "msgs"}
 
 
-def _listens(held: Iterable[Subscription], subject: str) -> bool:
-    return any(matches(each.subject, subject) or each.subject == subject for each in held)
+def _listens(client: Client, subject: str) -> bool:
+    return any(overlaps(each.subject, subject) for each in client.subscriptions.values())
 
 
-def _order(name: str) -> Callable[[tuple[Client, ClosedClient | None]], Any]:
-    keys: dict[str, Callable[[Client], Any]] = {
-        "cid": lambda client: client.cid,
-        "start": lambda client: client.cid,
-        "subs": lambda client: len(client.subscriptions),
-        "pending": lambda client: client.pending_bytes(),
-        "msgs_to": lambda client: client.out_msgs,
-        "msgs_from": lambda client: client.in_msgs,
-        "bytes_to": lambda client: client.out_bytes,
-        "bytes_from": lambda client: client.in_bytes,
-        "last": lambda client: client.last_activity,
-        "idle": lambda client: -client.last_activity,
-        "uptime": lambda client: -client.started,
-        "rtt": lambda client: client.rtt,
-    }
-    key = keys.get(name, keys["cid"])
-    return lambda pair: key(pair[0])
+def _uptime(client: Client, closed: ClosedClient | None, now: float) -> float:
+    return (closed.stopped if closed is not None else now) - client.started
+
+
+# What to compare, and whether the largest comes first.
+_ORDERS: Final[dict[str, tuple[Callable[[Client, ClosedClient | None, float], Any], bool]]] = {
+    "cid": (lambda client, _, __: client.cid, False),
+    "start": (lambda client, _, __: client.cid, False),
+    "subs": (lambda client, _, __: len(client.subscriptions), True),
+    "pending": (lambda client, closed, _: 0 if closed else client.pending_bytes(), True),
+    "msgs_to": (lambda client, _, __: client.out_msgs, True),
+    "msgs_from": (lambda client, _, __: client.in_msgs, True),
+    "bytes_to": (lambda client, _, __: client.out_bytes, True),
+    "bytes_from": (lambda client, _, __: client.in_bytes, True),
+    "last": (lambda client, _, __: client.last_activity, True),
+    "idle": (lambda client, _, __: client.last_activity, False),
+    "uptime": (_uptime, False),
+    "stop": (lambda _, closed, __: closed.stopped if closed else 0.0, True),
+    "reason": (lambda client, _, __: client.closed.value if client.closed else "", False),
+    "rtt": (lambda client, _, __: client.rtt, True),
+}
 
 
 __all__ = ["PAGES", "account_info", "connz", "healthz", "idz", "statsz", "subsz", "varz"]

@@ -7,21 +7,23 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-import msgspec
-
 from broker.account import Account
 from broker.client import Client
 from broker.core import Core
 from broker.protocol.texts import Closed
 from broker.routing import Message
+from broker.services.asked import AskedWrongError, read_options
 from broker.services.describe import raw_user
-from broker.services.envelope import Envelope, moment
+from broker.services.envelope import Envelope, encoded
+from broker.services.events import account_statz
 from broker.services.monitoring import PAGES, account_info, connz, idz, statsz, subsz
 
 log = logging.getLogger("accredit.broker")
 
 PING: Final = "$SYS.REQ.SERVER.PING"
 _FILTERS: Final = ("server_name", "host", "cluster", "domain")
+# What the system account may ask of it, and monitoring over HTTP does not show.
+_ONLY_ASKED: Final = ("IPQUEUESZ", "RAFTZ")
 
 
 class Requests:
@@ -34,11 +36,13 @@ class Requests:
         *,
         on_reload: Callable[[], str | None],
         on_lame_duck: Callable[[Client], None],
+        tell_connections: Callable[[str, Account], None],
     ) -> None:
         self._core = core
         self._envelope = envelope
         self._on_reload = on_reload
         self._on_lame_duck = on_lame_duck
+        self._tell_connections = tell_connections
 
     def listen(self, system: Account) -> None:
         """Begin to answer in the system account."""
@@ -49,53 +53,60 @@ class Requests:
             answer = self._careful(partial(self._page, page))
             core.subscribe(system, f"{PING}.{name}", answer)
             core.subscribe(system, f"{mine}.{name}", answer)
-        for name, action in {
-            "STATSZ": self._ping,
-            "IDZ": self._identity,
-            "KICK": self._kick,
-            "LDM": self._lame_duck,
-            "RELOAD": self._reload,
-        }.items():
+        for name in _ONLY_ASKED:
+            core.subscribe(system, f"{PING}.{name}", self._careful(self._empty))
+            core.subscribe(system, f"{mine}.{name}", self._careful(self._empty))
+        for name, action in {"STATSZ": self._ping, "IDZ": self._identity, "RELOAD": self._reload}.items():
             core.subscribe(system, f"{mine}.{name}", self._careful(action))
+        for name, action in {"KICK": self._kick, "LDM": self._lame_duck}.items():
+            # Without a body that says whom, a server is silent.
+            core.subscribe(system, f"{mine}.{name}", self._careful(action, silent=True, empty=False))
         core.subscribe(system, f"{PING}.IDZ", self._careful(self._identity))
         core.subscribe(system, f"{PING}.STATSZ", self._careful(self._ping))
         for name, inner in {
             "INFO": self._account_info,
             "CONNZ": self._account_connz,
             "SUBSZ": self._account_subsz,
-            "LEAFZ": self._account_empty,
-            "JSZ": self._account_empty,
-            "CONNS": self._account_conns,
+            "LEAFZ": self._account_leafz,
+            "JSZ": self._account_jsz,
+            "STATZ": self._account_statz,
         }.items():
             core.subscribe(system, f"$SYS.REQ.ACCOUNT.*.{name}", self._careful(inner))
+        conns = self._careful(self._account_conns, silent=True)
+        core.subscribe(system, "$SYS.REQ.ACCOUNT.*.CONNS", conns)
 
     def listen_in(self, account: Account) -> None:
         """What every account may ask of itself (spec §7, normal account user)."""
         core = self._core
         if core.trust is None and not account.system:
             return
-        for subject, action in {
-            "$SYS.REQ.USER.INFO": self._user_info,
-            "$SYS.REQ.ACCOUNT.PING.CONNZ": self._own_connz,
-            "$SYS.REQ.ACCOUNT.PING.STATZ": self._own_statz,
-        }.items():
-            core.subscribe(account, subject, self._careful(action))
+        core.subscribe(account, "$SYS.REQ.USER.INFO", self._user_info)
+        core.subscribe(account, "$SYS.REQ.ACCOUNT.PING.STATZ", self._careful(self._own_statz))
         if not account.system:
-            core.subscribe(account, "$SYS.REQ.SERVER.PING.CONNZ", self._careful(self._own_connz))
+            # In the system account the first is a question about an account named PING.
+            for subject in ("$SYS.REQ.ACCOUNT.PING.CONNZ", "$SYS.REQ.SERVER.PING.CONNZ"):
+                core.subscribe(account, subject, self._careful(self._own_connz))
 
-    def _careful(self, action: Callable[[Message, Mapping[str, Any]], None]) -> Callable[[Message], None]:
-        """Read what is asked; whatever fails is answered, and never reaches who published."""
+    def _careful(
+        self,
+        action: Callable[[Message, Mapping[str, Any]], None],
+        *,
+        silent: bool = False,
+        empty: bool = True,
+    ) -> Callable[[Message], None]:
+        """Read what is asked; what cannot be read is answered, or not, and never reaches who published."""
 
         def handler(message: Message) -> None:
             try:
-                asked = msgspec.json.decode(message.payload) if message.payload.strip() else {}
-            except msgspec.MsgspecError as error:
-                self._envelope.fail(message, str(error))
+                asked = read_options(message.payload, empty=empty)
+            except AskedWrongError as error:
+                if not silent:
+                    self._envelope.fail(message, error.message, code=400)
                 return
             try:
-                action(message, asked if isinstance(asked, dict) else {})
-            except (TypeError, ValueError) as error:
-                self._envelope.fail(message, f"json: cannot unmarshal: {error}")
+                action(message, asked)
+            except AskedWrongError as error:
+                self._envelope.fail(message, error.message, data=None)
 
         return handler
 
@@ -118,14 +129,14 @@ class Requests:
 
     def _identity(self, message: Message, asked: Mapping[str, Any]) -> None:
         if message.reply and self._fits(asked):
-            self._core.publish(message.account, message.reply, msgspec.json.encode(idz(self._core, {})))
+            self._core.publish(message.account, message.reply, encoded(idz(self._core, {})))
 
     def _page(self, page: Callable[..., Any], message: Message, asked: Mapping[str, Any]) -> None:
         if self._fits(asked):
             self._envelope.answer(message, data=page(self._core, asked))
 
     def _kick(self, message: Message, asked: Mapping[str, Any]) -> None:
-        client = self._core.clients.get(int(asked.get("cid") or 0))
+        client = self._core.clients.get(asked.get("cid", 0))
         if client is None:
             self._envelope.fail(message, "no such client or leafnode id")
             return
@@ -133,7 +144,7 @@ class Requests:
         self._envelope.answer(message)
 
     def _lame_duck(self, message: Message, asked: Mapping[str, Any]) -> None:
-        client = self._core.clients.get(int(asked.get("cid") or 0))
+        client = self._core.clients.get(asked.get("cid", 0))
         if client is None:
             self._envelope.fail(message, "no such client id")
             return
@@ -167,46 +178,47 @@ class Requests:
         self._envelope.answer(message, data=connz(self._core, {**asked, "acc": public}))
 
     def _account_subsz(self, message: Message, asked: Mapping[str, Any]) -> None:
-        account = self._named(message)
-        if account is not None:
-            self._envelope.answer(message, data=subsz(self._core, asked, [account]))
+        public = message.subject.split(".")[3]
+        page = subsz(self._core, {**asked, "account": public, "subscriptions": True})
+        self._envelope.answer(message, data=page)
 
-    def _account_empty(self, message: Message, asked: Mapping[str, Any]) -> None:
-        page = PAGES[message.subject.rpartition(".")[2]]
-        self._envelope.answer(message, data=page(self._core, asked))
+    def _account_leafz(self, message: Message, asked: Mapping[str, Any]) -> None:
+        self._envelope.answer(message, data=PAGES["LEAFZ"](self._core, asked))
+
+    def _account_jsz(self, message: Message, _: Mapping[str, Any]) -> None:
+        self._envelope.fail(message, "jetstream not enabled", data=None)
+
+    def _account_statz(self, message: Message, asked: Mapping[str, Any]) -> None:
+        public = message.subject.split(".")[3]
+        if public != "PING":
+            self._statz(message, {**asked, "accounts": [public]})
+
+    def _statz(self, message: Message, asked: Mapping[str, Any]) -> None:
+        page = account_statz(self._core, asked)
+        # An account nobody is in is no business of this server.
+        if page["account_statz"] or asked.get("include_unused"):
+            self._envelope.answer(message, data=page)
 
     def _account_conns(self, message: Message, _: Mapping[str, Any]) -> None:
-        from broker.services.events import connections_of
-
         account = self._core.accounts.get(message.subject.split(".")[3])
-        if account is not None:
-            self._envelope.answer(message, **connections_of(account))
+        if account is not None and account.clients and message.reply:
+            self._tell_connections(message.reply, account)
+
+    def _empty(self, message: Message, asked: Mapping[str, Any]) -> None:
+        if self._fits(asked):
+            self._envelope.answer(message, data={})
 
     # --- about oneself -----------------------------------------------------------------------------
 
     def _own_connz(self, message: Message, asked: Mapping[str, Any]) -> None:
-        if not message.account.system:
-            asked = {**asked, "acc": message.account.public, "auth": True}
-        self._envelope.answer(message, data=connz(self._core, asked))
+        self._envelope.answer(message, data=connz(self._core, {**asked, "acc": message.account.public}))
 
     def _own_statz(self, message: Message, asked: Mapping[str, Any]) -> None:
-        from broker.services.events import connections_of
+        if not message.account.system:
+            asked = {**asked, "accounts": [message.account.public]}
+        self._statz(message, asked)
 
-        accounts = [message.account]
-        if message.account.system:
-            wanted = asked.get("accounts") or [
-                each.public for each in self._core.accounts.values() if each.clients
-            ]
-            accounts = [self._core.accounts[name] for name in wanted if name in self._core.accounts]
-        core = self._core
-        body = {
-            "server_id": core.identity.id,
-            "now": moment(core.now()),
-            "account_statz": [connections_of(account) for account in accounts],
-        }
-        self._envelope.answer(message, data=body)
-
-    def _user_info(self, message: Message, _: Mapping[str, Any]) -> None:
+    def _user_info(self, message: Message) -> None:
         client = message.client
         if client is None or client.account is None:
             return

@@ -11,7 +11,9 @@ import nats.errors
 import pytest
 
 from issuer.delivery import fleet
+from issuer.delivery.lookup import answer_lookups
 from issuer.delivery.progress import State
+from issuer.tokens.envelope import Token
 from tests.issuer.delivery.contract import RULES, Rule
 from tests.issuer.delivery.town import Town
 from tests.servers import NatsServer
@@ -150,6 +152,33 @@ def test_one_with_its_accounts_in_memory_is_caught_up_when_it_loads(
             await until(lambda: town.states("Orders") == {"memory": "in-force"})
             await until(lambda: bob.closed == len(bob.clients))
             assert await bob.refused(server.url)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("kind", ["cache", "full"])
+def test_who_lacks_an_account_asks_us_for_it(kind: str, town: Town, start: Start, tmp_path: Path) -> None:
+    server = start(town.config(kind), name=kind)
+    tokens: dict[str, Token] = {}
+
+    async def story() -> None:
+        system = await system_of(town, [server.url])
+        await answer_lookups(system, tokens.get)
+        tokens[str(town.public("SYS"))] = Token(town.head("SYS"))
+        token = town.add("Orders")
+        tokens[str(town.public("Orders"))] = token
+        bob = Visitor(town, tmp_path, "Orders")
+        await bob.connect(server.url)
+        (effect,) = await fleet.applied(system, town.public("Orders"), [])
+        assert effect.token == token
+        (report,) = await once(town, [server.url])
+        assert report.settled
+        tokens[str(town.public("Orders"))] = await asyncio.to_thread(town.revoke, "Orders", bob.public)
+        (report,) = await once(town, [server.url])
+        assert report.settled
+        await until(lambda: bob.closed == 1)
+        assert await bob.refused(server.url)
+        await system.close()
 
     asyncio.run(story())
 
