@@ -377,3 +377,35 @@ def test_what_monitoring_shows(places: tuple[Place, Place]) -> None:
 
     real, ours = map(scene, places)
     assert ours == real
+
+
+# --- where they differ on purpose (docs/broker/differences.md) -------------------------------------
+
+
+def test_a_path_that_is_not_tidy(places: tuple[Place, Place]) -> None:
+    """nats-server sends the client to the tidy one; nobody's library follows."""
+    found = []
+    for place in places:
+        line = Line(place.websocket)
+        line.send(request("/a/../b"))
+        found.append(line.until(answered).split(b"\r\n")[0])
+    assert found == [b"HTTP/1.1 307 Temporary Redirect", b"HTTP/1.1 101 Switching Protocols"]
+
+
+def test_a_request_of_many_words(places: tuple[Place, Place]) -> None:
+    """Up to a megabyte waits in nats-server's memory for its end; ours takes 64 kB."""
+    found = []
+    for place in places:
+        line = Line(place.websocket)
+        line.send(request(X_A="a" * 100_000))
+        found.append(line.until(answered).split(b"\r\n")[0])
+    assert found == [b"HTTP/1.1 101 Switching Protocols", b"HTTP/1.1 431 Request Header Fields Too Large"]
+
+
+def test_a_request_that_does_not_end(places: tuple[Place, Place]) -> None:
+    """Unless the configuration says handshake_timeout, nats-server waits for ever; ours two seconds."""
+    lines = [Line(place.websocket) for place in places]
+    for line in lines:
+        line.send(request()[:40])
+    time.sleep(2.5)
+    assert [line.hear(first=0.1).closed for line in lines] == [False, True]
