@@ -326,7 +326,8 @@ LISTED = Rules(allowed_origins=("http://one:90", "https://two"))
 )
 @pytest.mark.parametrize("header", ["Origin", "Sec_WebSocket_Origin"])
 def test_origins(rules: Rules, host: str, origin: str | None, header: str, *, allowed: bool) -> None:
-    reply = answer(request(Host=host, **{header: origin}), rules)
+    said: dict[str, Any] = {"Host": host, header: origin}
+    reply = answer(request(**said), rules)
     assert (reply.opened is not None) is allowed
     if not allowed:
         assert reply.data == refusal("403 Forbidden")
