@@ -83,15 +83,17 @@ class Links:
 
     def resolve(self, account: Account) -> None:
         """Which imports hold now; the subscriptions of the account follow."""
+        claims = account.claims
+        if claims is not None:
+            # First: loading an exporter may resolve this very account on the way.
+            for exporter in names_of_exporters(claims):
+                self._enlist(exporter, account)
         for subscription in account.imported:
             self._core.unsubscribe_inner(account, subscription)
         account.imported = []
         account.trie.generation += 1
-        claims = account.claims
         if claims is None:
             return
-        for exporter in names_of_exporters(claims):
-            self._enlist(exporter, account)
         shared = resolve(
             claims,
             self._claims_of,
