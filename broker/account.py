@@ -20,6 +20,7 @@ class Account:
         "asked_at",
         "claims",
         "clients",
+        "complete",
         "expired",
         "expiry",
         "imported",
@@ -60,6 +61,8 @@ class Account:
         self.mappings = Mappings.of({})
         self.shared: Any = None
         """`sharing.Shared`: the imports that hold."""
+        self.complete = True
+        """Whether every import it names held when its own claims came, or once since then."""
         self.imported: list[Subscription] = []
         """The inner subscriptions that stand for service imports."""
         self.importers: set[PublicKey] = set()
@@ -73,11 +76,6 @@ class Account:
 
     def __repr__(self) -> str:
         return f"Account({self.name})"
-
-    @property
-    def complete(self) -> bool:
-        """Whether every import it names holds."""
-        return self.shared is None or not self.shared.skipped
 
     def subscriptions(self) -> int:
         return self.trie.count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from broker.enforcement.limits import Limits
 from broker.protocol.connect import ConnectOptions
@@ -36,6 +36,9 @@ class Port(Protocol):
     def pending(self) -> int:
         """Bytes taken but not yet sent."""
 
+    def resume(self) -> None:
+        """Read on, if reading was held back while the client was decided."""
+
     def end(self, closed: Closed) -> None:
         """Send what was taken, then close."""
 
@@ -48,6 +51,25 @@ class TlsFacts:
     cipher: str = ""
     certificates: tuple[str, ...] = ()
     chains: tuple[tuple[str, ...], ...] = ()
+
+
+class _Gone:
+    """The port of a closed connection: what is kept of it for monitoring holds no socket."""
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def pending(self) -> int:
+        return 0
+
+    def resume(self) -> None:
+        pass
+
+    def end(self, closed: Closed) -> None:
+        pass
+
+
+GONE: Final = _Gone()
 
 
 class Client:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from broker.account import Account
-from broker.client import Client, Kind, Port
+from broker.client import GONE, Client, Kind, Port
 from broker.configuration.options import Options
 from broker.enforcement import live
 from broker.enforcement.admission import AccountFacts, Admission, Trust
@@ -284,11 +284,8 @@ class Core:
             client.expiry = None
         client.expires_at = expires_at
         if expires_at is not None:
-            due = expires_at - self.now()
-            if due < -1.0:
-                self.carry_out(live.user_expired(client))
-                return
-            client.expiry = self.later(max(due, 0.0), lambda: self.carry_out(live.user_expired(client)))
+            due = max(expires_at - self.now(), 0.0)
+            client.expiry = self.later(due, lambda: self.carry_out(live.user_expired(client)))
 
     def announce(self, client: Client) -> None:
         """Tell observers of a connection that is in."""
@@ -328,7 +325,9 @@ class Core:
             observer.disconnected(client)
         if client.on_closed is not None:
             client.on_closed()
-        client.port.end(closed)
+            client.on_closed = None
+        port, client.port = client.port, GONE
+        port.end(closed)
 
     def slow_consumer(self, client: Client, closed: Closed) -> None:
         """It does not take what it asked for; the others shall not wait for it."""

@@ -23,6 +23,7 @@ from broker.enforcement.admission import (
     identify,
     signature_holds,
 )
+from broker.enforcement.limits import NO_LIMIT
 from broker.enforcement.permissions import Permissions
 from broker.enforcement.verdict import Gate
 from broker.protocol import texts, writer
@@ -123,7 +124,7 @@ class Entrance:
         if fixed is None:
             members = self.members()
             members["connect_info"] = True
-            if payload >= 0:
+            if payload != NO_LIMIT:
                 members["max_payload"] = payload
             if account is not None:
                 members["remote_account"] = public

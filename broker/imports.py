@@ -110,10 +110,12 @@ class Responses:
                 self._account, message.reply, response.kind, now, response.threshold, response.link
             )
             reply = responses_of(response.requester, self._facts).expect(back)
+        # The requester's mappings hold for what it is answered, too.
+        subject = response.requester.mappings.choose(response.subject, self._facts.router.chance)
         delivered = self._facts.router.send(
             response.requester,
             message.client,
-            response.subject,
+            subject or "",
             reply,
             message.header,
             body,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from broker.client import Client
+from broker.client import Client, Kind
 from broker.protocol import texts, writer
 from broker.protocol.texts import Closed
 
@@ -33,7 +33,7 @@ class Keepalive:
         now = core.now()
         if session.awaits_connect:
             core.wheel.add(now + core.options.auth_timeout, lambda _: self._too_late(session))
-        first = min(core.options.ping_interval, FIRST_PING)
+        first = min(self._interval(client), FIRST_PING)
         core.wheel.add(now + first * (1 + SPREAD * core.router.chance()), lambda at: self._ping(client, at))
 
     def _too_late(self, session: Session) -> None:
@@ -49,7 +49,7 @@ class Keepalive:
         core = self._core
         if client.closed is not None:
             return
-        interval = core.options.ping_interval
+        interval = self._interval(client)
         quiet = now - client.last_activity >= interval and now - client.pinged_at >= interval
         if client.authenticated and (quiet or now - client.pinged_at > RTT_EVERY):
             if client.pending_pings >= core.options.ping_max:
@@ -60,6 +60,11 @@ class Keepalive:
             core.router.tell(client, writer.PING)
         self._look_at_queue(client, now)
         core.wheel.add(now + interval, lambda at: self._ping(client, at))
+
+    def _interval(self, client: Client) -> float:
+        options = self._core.options
+        own = options.websocket.ping_interval if client.kind is Kind.WEBSOCKET else 0.0
+        return own or options.ping_interval
 
     def _look_at_queue(self, client: Client, now: float) -> None:
         """Kept for the write deadline, which a stalled receiver misses."""

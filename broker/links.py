@@ -76,6 +76,7 @@ class Links:
         if account.responses is not None:
             account.responses.clear()
         self.resolve(account)
+        account.complete = account.shared is None or not account.shared.skipped
         for public in list(account.importers):
             importer = self._core.accounts.get(public)
             if importer is not None and importer is not account:
@@ -102,6 +103,8 @@ class Links:
             in_force=self._in_force,
         )
         account.shared = shared
+        # What held once is not looked at again, as on the server.
+        account.complete = account.complete or not shared.skipped
         self._place_services(account, shared)
         for client in account.clients.values():
             for subscription in client.subscriptions.values():
@@ -165,16 +168,19 @@ class Links:
 
     def request_info(self, client: Client | None, account: Account, *, shared: bool) -> dict[str, Any]:
         """What an exporter learns of who asks (spec §4.3): the account and the round trip, or all."""
-        rtt = int((client.rtt if client else 0.0) * 1e9)
+        who: dict[str, Any] = {"acc": account.public}
+        if client is not None and client.rtt:
+            who["rtt"] = int(client.rtt * 1e9)
         if client is None or not shared:
-            return {"acc": account.public, "rtt": rtt}
+            return who
         # The tag is the user's name here; in events it is the account's.
         user = client.user if client.callout is None else client.callout.sentinel
-        own = {"acc": account.public, "rtt": rtt, "name_tag": user.name if user is not None else ""}
+        own = {**who, "name_tag": user.name if user is not None else ""}
         found: dict[str, Any] = {}
         for name, value in (self._core.describe(client) | own).items():
             if value != "":
                 found[name] = value
             if name == "rtt":
                 found["server"] = self._core.identity.name
+        found.setdefault("server", self._core.identity.name)
         return found

@@ -283,21 +283,23 @@ class Router:
         subscription.delivered += 1
         over = subscription.maximum and subscription.delivered >= subscription.maximum
         if handler is not None:
+            # Handed to the conversation that holds the subscription; the server does not count it.
             handler(Message(seen, reply, body[:cut], body[cut:-2], account, sender, chain))
-            size = len(body) - cut - _CRLF
-        else:
-            if header >= 0 and not client.options.headers:
-                body = body[header:]
-                header = NO_HEADERS
-            size = len(body) - _CRLF
-            client.put(
-                writer.first_line(writer.wire(seen), subscription.wire_sid, writer.wire(reply), header, size)
-                + body
-            )
-            if not client.dirty:
-                self.touch(client)
-            if len(client.out) > MAX_FRAMES:
-                self.flush_client(client)
+            if over:
+                self._host.unsubscribe(client, subscription)
+            return True
+        if header >= 0 and not client.options.headers:
+            body = body[header:]
+            header = NO_HEADERS
+        size = len(body) - _CRLF
+        client.put(
+            writer.first_line(writer.wire(seen), subscription.wire_sid, writer.wire(reply), header, size)
+            + body
+        )
+        if not client.dirty:
+            self.touch(client)
+        if len(client.out) > MAX_FRAMES:
+            self.flush_client(client)
         client.out_msgs += 1
         client.out_bytes += size
         account.out_msgs += 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from broker.client import Client
+from broker.enforcement.limits import NO_LIMIT
 from broker.protocol import texts, writer
 from broker.protocol.connect import ConnectSyntaxError, read_connect
 from broker.protocol.reader import NO_HEADERS, Reader, Route, Stop
@@ -130,6 +131,7 @@ class Session:
             self.reader.paused = False
             if self.reader.buffered:
                 self.reader.resume()
+            self.client.port.resume()
 
     def bind_open(self) -> None:
         """Without operator or users: a client that does not say CONNECT is in the open account."""
@@ -146,6 +148,7 @@ class Session:
             texts.AUTHORIZATION_VIOLATION,
             "something else than CONNECT came first",
         )
+        raise Stop
 
     # --- PUB ---------------------------------------------------------------------------------------
 
@@ -156,7 +159,7 @@ class Session:
         if header != NO_HEADERS and not client.options.headers:
             self.fault(None)
         limit = client.limits.payload
-        if limit >= 0 and size > limit:
+        if limit != NO_LIMIT and size > limit:
             log.error("%r - maximum payload exceeded: %d beside %d", client, size, limit)
             self._core.close(client, Closed.MAX_PAYLOAD, texts.PAYLOAD_VIOLATION)
             raise Stop

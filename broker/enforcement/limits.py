@@ -13,6 +13,7 @@ from issuer.claims.user import UserClaims, UserTemplate
 from issuer.tokens.chain import role_of_signer
 
 _LARGEST: Final = 2**31 - 1  # servers keep them in 32 bits
+_SMALLEST: Final = -(2**31)
 
 
 class HasLimits(Protocol):
@@ -23,7 +24,7 @@ class HasLimits(Protocol):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Subscriptions and the size of a message; -1 is no limit, 0 is none."""
+    """Subscriptions and the size of a message; -1 is no limit, 0 is none. A size below -1 bars all."""
 
     subscriptions: int = NO_LIMIT
     payload: int = NO_LIMIT
@@ -51,7 +52,9 @@ def limits_of(
                 )
     limits = account.nats.limits
     return Limits(
-        least(subs, limits.subs, server.subscriptions), least(payload, limits.payload, server.payload)
+        least(subs, limits.subs, server.subscriptions),
+        # Below -1 not even an empty message fits.
+        least(payload, limits.payload, server.payload, floor=_SMALLEST),
     )
 
 
@@ -61,12 +64,12 @@ def template_limit(template: UserTemplate, name: str) -> int:
     return NO_LIMIT if value is UNSET else value
 
 
-def least(*limits: int) -> int:
-    """The smallest of those that limit anything. Below -1 nothing is left, as with 0."""
+def least(*limits: int, floor: int = 0) -> int:
+    """The smallest of those that limit anything, but none below `floor`."""
     found = NO_LIMIT
     for limit in limits:
         if limit != NO_LIMIT:
-            limit = max(0, min(limit, _LARGEST))
+            limit = max(floor, min(limit, _LARGEST))
             found = limit if found == NO_LIMIT else min(found, limit)
     return found
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from broker.enforcement.limits import NO_LIMIT
 from broker.mqtt import packets
 from broker.mqtt.memory import JAIL, Memory
 from broker.mqtt.packets import (
@@ -128,7 +129,7 @@ class Conversation:
 
     def _limit(self, slack: int = 0) -> int:
         limit = self._port.max_payload()
-        return limit + slack if limit >= 0 else _LONGEST
+        return _LONGEST if limit == NO_LIMIT else max(limit, 0) + slack
 
     def _take(self, packet: Packet) -> None:
         session = self._session
@@ -230,7 +231,7 @@ class Conversation:
         if packet.qos == 2:
             size += _STAGED + len(subject.encode())
         limit = self._port.max_payload()
-        if 0 <= limit < size:
+        if limit != NO_LIMIT and limit < size:
             raise TooLong
         if packet.qos == 2:
             if not session.stage(packet):

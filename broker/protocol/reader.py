@@ -94,7 +94,7 @@ class Sink(Protocol):
     def error(self, arguments: bytes) -> None: ...
 
     def unauthorized(self) -> None:
-        """Something else than CONNECT came first."""
+        """Something else than CONNECT came first. Raises `Stop` unless it may."""
 
     def fault(self, text: str | None) -> None:
         """The peer broke the protocol; it gets these words, or none, and the connection ends."""
@@ -252,7 +252,6 @@ class Reader:
         line = data[position:newline]
         if sink.awaits_connect and line[:1] not in _CONNECT_FIRST:
             sink.unauthorized()
-            raise Stop
         word, arguments = self._split(line)
         after = newline + 1
         if word in {b"PUB", b"HPUB"}:
@@ -376,7 +375,6 @@ class Reader:
             return
         if self._sink.awaits_connect and line[:1] not in _CONNECT_FIRST:
             self._sink.unauthorized()
-            raise Stop
         word = _word(line)
         if word is None:
             start = line[:_LONGEST_WORD].upper()

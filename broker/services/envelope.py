@@ -56,10 +56,14 @@ class Envelope:
         return found
 
     def answer(self, message: Message, **said: Any) -> None:
-        """Answer a request of the system account, if it wants an answer."""
+        """Answer a request, if it wants an answer; the requester's mappings hold for answers, too."""
+        account = message.account
         if message.reply:
             body = encoded({"server": self.server(), **said})
-            self._core.publish(message.account, message.reply, body, answering=True)
+            to = message.reply
+            if not account.system:
+                to = account.mappings.choose(to, self._core.router.chance) or ""
+            self._core.publish(account, to, body, answering=True)
 
     def fail(self, message: Message, description: str, *, code: int = 500, **said: Any) -> None:
         self.answer(message, **said, error={"code": code, "description": description})

@@ -18,6 +18,7 @@ from broker.services.asked import AskedWrongError
 from broker.services.describe import issuer_key, raw_user, tags
 from broker.services.envelope import FEATURE_FLAGS, duration, moment
 from broker.trie import Subscription
+from issuer.findings import Level, validate
 from issuer.subjects import has_wildcards, is_valid, matches, overlaps
 from issuer.tokens.envelope import Token, plain_claims
 
@@ -263,13 +264,13 @@ def accountz(core: Core, asked: Asked) -> dict[str, Any]:
         account = core.accounts.get(name)
         if account is None:
             raise AskedWrongError(f"Account {name} does not exist")
-        found["account_detail"] = account_info(account)
+        found["account_detail"] = account_info(account, core.now())
     else:
         found["accounts"] = list(core.accounts)
     return found
 
 
-def account_info(account: Account) -> dict[str, Any]:
+def account_info(account: Account, now: float) -> dict[str, Any]:
     """`complete` is false while one of its imports does not hold; `jwt` is what is in force."""
     found: dict[str, Any] = {
         "account_name": account.public,
@@ -297,6 +298,16 @@ def account_info(account: Account) -> dict[str, Any]:
         if claims.nats.revocations:
             found["revoked_user"] = {key: moment(at) for key, at in claims.nats.revocations.items()}
         found["decoded_jwt"] = decoded
+        issues = [
+            {
+                "description": each.message,
+                "blocking": each.level is Level.ERROR,
+                "time_check": each.level is Level.TIME,
+            }
+            for each in validate(claims, now=int(now))
+        ]
+        if issues:
+            found["validation_result_jwt"] = issues
     else:
         found["name_tag"] = account.name
     found["sublist_stats"] = _sublist_stats([account])

@@ -171,7 +171,7 @@ class Requests:
     def _account_info(self, message: Message, _: Mapping[str, Any]) -> None:
         account = self._named(message)
         if account is not None:
-            self._envelope.answer(message, data=account_info(account))
+            self._envelope.answer(message, data=account_info(account, self._core.now()))
 
     def _account_connz(self, message: Message, asked: Mapping[str, Any]) -> None:
         public = message.subject.split(".")[3]

@@ -95,6 +95,7 @@ class World:
     def __init__(self, *, xkey: bool = False, options: Options | None = None) -> None:
         self.time = START
         self.timers: list[Handle] = []
+        self.ports: dict[int, Port] = {}
         self.tokens: dict[str, str] = {}
         self.fetched: list[Callable[[str | None], None]] = []
         self.operator = Seed.generate(Role.OPERATOR)
@@ -198,7 +199,9 @@ class World:
         return encode(claims, SeedSigner(self.house.seed), now=int(self.time)).token
 
     def come(self, **said: Any) -> Client:
-        client = self.core.open(Kind.NATS, Port(), "10.1.2.3", 4222)
+        port = Port()
+        client = self.core.open(Kind.NATS, port, "10.1.2.3", 4222)
+        self.ports[client.cid] = port
         said.setdefault("jwt", self.sentinel_token())
         client.options = ConnectOptions(**said)
         client.nonce = "nonce"
@@ -249,9 +252,7 @@ class World:
 
     def words_to(self, client: Client) -> bytes:
         self.core.router.flush()
-        port: Any = client.port
-        sent: bytes = port.sent
-        return sent
+        return self.ports[client.cid].sent
 
 
 def in_time(options: Options, **members: Any) -> Options:

@@ -20,6 +20,7 @@ class Calls:
     def __init__(self, *, routes: bool = False, awaits_connect: bool = False) -> None:
         self.generation = 0
         self.awaits_connect = awaits_connect
+        self.admits = False
         self.calls: list[tuple[object, ...]] = []
         self.frames: list[bytes] = []
         self.routes = routes
@@ -67,6 +68,9 @@ class Calls:
 
     def unauthorized(self) -> None:
         self.calls.append(("unauthorized",))
+        if not self.admits:
+            raise Stop
+        self.awaits_connect = False
 
     def fault(self, text: str | None) -> None:
         self.calls.append(("fault", text))
@@ -166,6 +170,13 @@ def test_something_before_connect_is_seen_at_its_first_byte() -> None:
     assert read(b"P", sink=Calls(awaits_connect=True)).calls == [("unauthorized",)]
     assert read(b"PING\r\n", sink=Calls(awaits_connect=True)).calls == [("unauthorized",)]
     assert read(b"\n", sink=Calls(awaits_connect=True)).calls == [("unauthorized",)]
+
+
+@pytest.mark.parametrize("parts", [(b"PING\r\nPONG\r\n",), (b"P", b"ING\r\nPONG\r\n")])
+def test_who_may_begin_without_connect_is_read_on(parts: tuple[bytes, ...]) -> None:
+    sink = Calls(awaits_connect=True)
+    sink.admits = True
+    assert read(*parts, sink=sink).calls == [("unauthorized",), ("ping",), ("pong",)]
 
 
 def test_blanks_and_what_follows_ping_are_not_kept() -> None:
