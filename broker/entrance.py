@@ -23,11 +23,11 @@ from broker.enforcement.admission import (
     identify,
     signature_holds,
 )
-from broker.enforcement.limits import NO_LIMIT
 from broker.enforcement.permissions import Permissions
 from broker.enforcement.verdict import Gate
 from broker.protocol import texts, writer
 from broker.protocol.texts import Closed
+from issuer.claims.fields import UNLIMITED as NO_LIMIT
 from issuer.keys.nkeys import PublicKey
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from broker.client import Client
-from broker.enforcement.limits import NO_LIMIT
 from broker.protocol import texts, writer
 from broker.protocol.connect import ConnectSyntaxError, read_connect
 from broker.protocol.reader import NO_HEADERS, Reader, Route, Stop
 from broker.protocol.texts import Closed
 from broker.protocol.writer import unwire
 from broker.trie import Subscription
+from issuer.claims.fields import UNLIMITED as NO_LIMIT
 
 if TYPE_CHECKING:
     from broker.core import Core

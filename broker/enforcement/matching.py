@@ -7,16 +7,23 @@ from typing import Final
 
 ONE: Final = "*"
 REST: Final = ">"
+_WILD: Final = frozenset({ONE, REST})
 PLAIN: Final = ""
 """The label of a pattern without a queue."""
 
 
 class _Node:
-    __slots__ = ("children", "labels")
+    __slots__ = ("children", "labels", "one", "plain", "rest")
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
         self.labels: tuple[str, ...] = ()
+        self.plain = False
+        """An entry without a queue ends here."""
+        self.one: _Node | None = None
+        """The child under `*`."""
+        self.rest = False
+        """An entry without a queue ends in `>` below."""
 
 
 class Patterns:
@@ -34,14 +41,20 @@ class Patterns:
             self._add(pattern, queue)
 
     def _add(self, pattern: str, queue: str) -> None:
-        node = self._root
+        above = node = self._root
+        token = ""
         for token in pattern.split("."):
-            if token in {ONE, REST}:
+            if token in _WILD:
                 self._literal = False
             child = node.children.get(token)
             if child is None:
                 child = node.children[token] = _Node()
-            node = child
+                if token == ONE:
+                    node.one = child
+            above, node = node, child
+        if not queue:
+            node.plain = True
+            above.rest = above.rest or token == REST
         if queue not in node.labels:
             node.labels += (queue,)
         if queue:
@@ -53,7 +66,37 @@ class Patterns:
         """Whether some pattern without a queue takes this subject in."""
         if self._literal:
             return subject in self._plain
-        return PLAIN in self.labels(subject)
+        tokens = subject.split(".")
+        return "" not in tokens and self._walk(tokens)
+
+    def _walk(self, tokens: list[str]) -> bool:
+        # As `labels`, but it keeps no list and ends at the first that fits: every message asks.
+        last = len(tokens)
+        node, place = self._root, 0
+        waiting: list[tuple[_Node, int]] = []
+        while True:
+            if place == last:
+                if node.plain:
+                    return True
+            elif node.rest:
+                return True
+            else:
+                one = node.one
+                token = tokens[place]
+                child = None if token in _WILD else node.children.get(token)
+                if child is not None:
+                    place += 1
+                    if one is not None:
+                        waiting.append((one, place))
+                    node = child
+                    continue
+                if one is not None:
+                    node = one
+                    place += 1
+                    continue
+            if not waiting:
+                return False
+            node, place = waiting.pop()
 
     def labels(self, subject: str) -> list[str]:
         """The queues of all patterns that take this subject in."""
@@ -77,7 +120,7 @@ class Patterns:
                 waiting.append((one, place + 1))
             token = tokens[place]
             # These two stand under the same names as the wildcards, which were looked at already.
-            if token not in {ONE, REST}:
+            if token not in _WILD:
                 child = children.get(token)
                 if child is not None:
                     waiting.append((child, place + 1))

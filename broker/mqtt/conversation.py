@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from broker.enforcement.limits import NO_LIMIT
 from broker.mqtt import packets
 from broker.mqtt.memory import JAIL, Memory
 from broker.mqtt.packets import (
@@ -29,6 +28,7 @@ from broker.mqtt.retained import Retained
 from broker.mqtt.session import Session, Sub, topic_bytes
 from broker.mqtt.topics import OWN_PREFIX, TopicFault, filter_subject, level_up, subject_of
 from broker.protocol.texts import Closed
+from issuer.claims.fields import UNLIMITED as NO_LIMIT
 
 log = logging.getLogger("accredit.broker")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 import msgspec
@@ -47,6 +48,11 @@ class ConnectOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _DECODER: Final = msgspec.json.Decoder(ConnectOptions)
+_ESCAPE: Final = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair
+    r"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
 _NAMES: Final = {field.encode_name: field for field in msgspec.structs.fields(ConnectOptions)}
 
 
@@ -67,6 +73,10 @@ def read_connect(arguments: bytes, before: ConnectOptions | None = None) -> Conn
     return _as_go_reads(arguments, before or ConnectOptions())
 
 
+def _whole(escape: re.Match[str]) -> str:
+    return "\\ufffd" if escape["lone"] else escape[0]
+
+
 def _fits(number: Any) -> bool:
     return not isinstance(number, bool) and -(2**63) <= number < 2**63
 
@@ -75,7 +85,7 @@ def _as_go_reads(arguments: bytes, options: ConnectOptions) -> ConnectOptions:
     """Names in any letter case, nulls as if absent, the last of a repeated member."""
     try:
         # Lone surrogates and other bytes that are no UTF-8 are replaced, not refused.
-        text = arguments.decode("utf-8", "replace")
+        text = _ESCAPE.sub(_whole, arguments.decode("utf-8", "replace"))
         members = msgspec.json.decode(text)
         # Every member counts, a repeated one too: its first value may be of a wrong type.
         pairs = json.loads(text, object_pairs_hook=tuple) if isinstance(members, dict) else ()

@@ -9,12 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
 
 import pytest
 
 from broker.in_thread import ThreadedBroker
 from broker.listeners.tcp import MAX_HELD
 from broker.pytest_plugin import Start
+from broker.server import Broker
 from tests.broker.configuration.reading_files import options_of
 from tests.broker.scenes import Scene
 
@@ -40,7 +42,7 @@ class Line:
     def connect(self, scene: Scene) -> str:
         return f"CONNECT {json.dumps({'verbose': False, **scene.members(self.info['nonce'])})}\r\n"
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,7 +70,7 @@ class _Page(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 
@@ -125,7 +127,7 @@ def test_what_is_sent_ahead_is_read_once_the_account_is_there(start_broker: Star
             sender = threading.Thread(target=lambda: line.say(ahead + "PING\r\n"))
             sender.start()
             while broker.call(lambda running: next(iter(running.core.clients.values())).closed) is None:
-                if broker.call(lambda running: _held(running)) > MAX_HELD:
+                if broker.call(_held) > MAX_HELD:
                     break
             server.may.set()
             heard = 0
@@ -135,9 +137,9 @@ def test_what_is_sent_ahead_is_read_once_the_account_is_there(start_broker: Star
             assert heard == messages
 
 
-def _held(running: object) -> int:
-    client = next(iter(running.core.clients.values()))  # type: ignore[attr-defined]
-    buffered: int = client.port.reader.buffered
+def _held(running: Broker) -> int:
+    port: Any = next(iter(running.core.clients.values())).port
+    buffered: int = port.reader.buffered
     return buffered
 
 

@@ -27,6 +27,10 @@ def test_what_is_absent_has_the_server_s_defaults() -> None:
         (b"null", "verbose", True),
         (b'{"name":"\xff"}', "name", "\ufffd"),
         (b'{"what":1,"user":"u"}', "user", "u"),
+        (rb'{"name":"a\ud800b"}', "name", "a\ufffdb"),
+        (rb'{"name":"\udc00\ud83d"}', "name", "\ufffd\ufffd"),
+        (rb'{"name":"\ud83d\ude00"}', "name", "\U0001f600"),
+        (rb'{"name":"\\ud800"}', "name", "\\ud800"),
     ],
 )
 def test_members(sent: bytes, name: str, value: object) -> None:

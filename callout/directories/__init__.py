@@ -1,0 +1,5 @@
+"""Where identities come from. One file per kind of directory; to add one is a file and a line of the table."""
+
+from callout.directories.directory import Credentials, Directory
+
+__all__ = ["Credentials", "Directory"]
