@@ -115,6 +115,7 @@ class Client:
         "remembered_replies",
         "remembers_replies",
         "rtt",
+        "said_connect",
         "stalled_since",
         "started",
         "subscriptions",
@@ -169,6 +170,7 @@ class Client:
         self.on_closed: Callable[[], None] | None = None
         self.in_msgs = self.in_bytes = self.out_msgs = self.out_bytes = 0
         self.first_pong = False
+        self.said_connect = False
         self.pending_pings = 0
         self.pinged_at = 0.0
         self.rtt = 0.0

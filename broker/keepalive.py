@@ -30,24 +30,27 @@ class Keepalive:
         """From the first byte on: CONNECT in time, then pings."""
         core = self._core
         client = session.client
-        now = core.now()
+        now, cid = core.now(), client.cid
+        # The wheel keeps numbers, so that who has gone is not kept until its turn comes.
         if session.awaits_connect:
-            core.wheel.add(now + core.options.auth_timeout, lambda _: self._too_late(session))
+            core.wheel.add(now + core.options.auth_timeout, lambda _: self._too_late(cid))
         first = min(self._interval(client), FIRST_PING)
-        core.wheel.add(now + first * (1 + SPREAD * core.router.chance()), lambda at: self._ping(client, at))
+        core.wheel.add(now + first * (1 + SPREAD * core.router.chance()), lambda at: self._ping(cid, at))
 
-    def _too_late(self, session: Session) -> None:
-        if session.client.closed is None and session.awaits_connect and not session.connected:
+    def _too_late(self, cid: int) -> None:
+        client = self._core.clients.get(cid)
+        if client is not None and not (client.said_connect or client.authenticated):
             self._core.refuse(
-                session.client,
+                client,
                 Closed.AUTHENTICATION_TIMEOUT,
                 texts.AUTHENTICATION_TIMEOUT,
                 "authentication timeout",
             )
 
-    def _ping(self, client: Client, now: float) -> None:
+    def _ping(self, cid: int, now: float) -> None:
         core = self._core
-        if client.closed is not None:
+        client = core.clients.get(cid)
+        if client is None:
             return
         interval = self._interval(client)
         quiet = now - client.last_activity >= interval and now - client.pinged_at >= interval
@@ -59,7 +62,7 @@ class Keepalive:
             client.pinged_at = now
             core.router.tell(client, writer.PING)
         self._look_at_queue(client, now)
-        core.wheel.add(now + interval, lambda at: self._ping(client, at))
+        core.wheel.add(now + interval, lambda at: self._ping(cid, at))
 
     def _interval(self, client: Client) -> float:
         options = self._core.options

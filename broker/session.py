@@ -45,7 +45,6 @@ class Session:
         "_was_in",
         "awaits_connect",
         "client",
-        "connected",
         "cookie",
         "reader",
     )
@@ -57,7 +56,6 @@ class Session:
         self.client = client
         self.reader = Reader(self, core.options.max_control_line)
         self.awaits_connect = entrance.required
-        self.connected = False
         self.cookie = ""
         """The token a browser sent with its request, for who says none in CONNECT."""
         self._info_sent = False
@@ -73,14 +71,14 @@ class Session:
     def connect(self, arguments: bytes) -> None:
         client = self.client
         try:
-            client.options = read_connect(arguments, client.options if self.connected else None)
+            client.options = read_connect(arguments, client.options if client.said_connect else None)
         except ConnectSyntaxError as error:
             if error.partial is not None:
                 client.options = error.partial
             self.fault(None)
         if self.cookie and not client.options.jwt:
             client.options = msgspec.structs.replace(client.options, jwt=self.cookie)
-        again, self.connected = self.connected, True
+        again, client.said_connect = client.said_connect, True
         if again:
             self._core.leave(client)
             self.reader.forget()
@@ -281,7 +279,7 @@ class Session:
     def ping(self) -> None:
         client = self.client
         self._router.tell(client, writer.PONG)
-        if not self._info_sent and self.connected:
+        if not self._info_sent and client.said_connect:
             self._info_sent = client.first_pong = True
             if client.options.protocol >= 1:
                 self._router.tell(client, self._entrance.connect_info(client))

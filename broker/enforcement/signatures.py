@@ -7,8 +7,9 @@ from typing import Final
 
 from issuer.keys.nkeys import PublicKey, verify
 
-_FROM_URLSAFE: Final = str.maketrans({"-": "+", "_": "/", "+": "!", "/": "!", "=": "!"})
-_PADDING: Final = ("", "", "==", "=")
+# What is no letter of the url-safe alphabet becomes what is no letter of any.
+_FROM_URLSAFE: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
+_PADDING: Final = (b"", b"", b"==", b"=")
 
 
 def signature_holds(public: PublicKey, nonce: str, signature: str) -> bool:
@@ -25,21 +26,21 @@ def signed(nonce: str) -> bytes:
 def signature_bytes(text: str) -> bytes | None:
     """A signature from url-safe base64 without padding, else from standard base64 with it."""
     raw = urlsafe_bytes(text)
-    return _decoded(_without_line_ends(text)) if raw is None else raw
+    return _decoded(_plain(text)) if raw is None else raw
 
 
 def urlsafe_bytes(text: str) -> bytes | None:
-    plain = _without_line_ends(text)
+    plain = _plain(text)
     return _decoded(plain.translate(_FROM_URLSAFE) + _PADDING[len(plain) % 4])
 
 
-def _without_line_ends(text: str) -> str:
-    # Go's decoder passes over them.
-    return text.replace("\r", "").replace("\n", "")
+def _plain(text: str) -> bytes:
+    # Go's decoder passes over line ends. A letter beyond ASCII stays one that is no base64.
+    return text.encode("ascii", "replace").replace(b"\r", b"").replace(b"\n", b"")
 
 
-def _decoded(text: str) -> bytes | None:
+def _decoded(data: bytes) -> bytes | None:
     try:
-        return binascii.a2b_base64(text, strict_mode=True)
+        return binascii.a2b_base64(data, strict_mode=True)
     except ValueError:
         return None

@@ -96,6 +96,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if hasattr(self, "client"):
             self._broker.core.close(self.client, Closed.CLIENT_CLOSED if exc is None else Closed.READ_ERROR)
+            self.reader.release()
 
     # --- as the core's port ------------------------------------------------------------------------
 

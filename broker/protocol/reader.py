@@ -175,6 +175,11 @@ class Reader:
         self._parts.clear()
         self._routes = {}
 
+    def release(self) -> None:
+        """Nothing comes any more: let go of the sink, so that the two do not hold each other."""
+        self.stop()
+        del self._sink
+
     def resume(self) -> None:
         """Go on after `paused`."""
         self.paused = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from broker.account import Account
@@ -21,6 +22,18 @@ CONNECTIONS_EVERY: Final = 30.0
 _NOT_AUTHENTICATION: Final = frozenset({Closed.MAX_ACCOUNT_CONNECTIONS, Closed.AUTHENTICATION_TIMEOUT})
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The subjects of an account's events; empty are those nobody listens to."""
+
+    connect: str = ""
+    disconnect: str = ""
+    counts: tuple[str, ...] = ()
+
+
+_NOTHING: Final = _Said()
+
+
 class Events:
     """An observer of the core. What nobody listens to is not made."""
 
@@ -28,6 +41,9 @@ class Events:
         self._core = core
         self._envelope = envelope
         self._begun = False
+        self._said: dict[str, _Said] = {}
+        self._seen = -1
+        """The generation of the system account's subscriptions for which `_said` holds."""
 
     def begin(self) -> None:
         """The system account is there: heartbeats begin."""
@@ -40,20 +56,20 @@ class Events:
         account = client.account
         if account is None:
             return
-        subject = f"$SYS.ACCOUNT.{account.public}.CONNECT"
-        if self._heard(subject):
+        said = self._said_of(account.public)
+        if said.connect:
             described = describe_client(self._core, client)
             described.pop("rtt", None)  # a server has not measured it yet
-            self._say(subject, CONNECT_TYPE, {"client": described})
+            self._say(said.connect, CONNECT_TYPE, {"client": described})
         self._count(account)
 
     def disconnected(self, client: Client) -> None:
         account = client.account
         public = account.public if account is not None else GLOBAL
-        subject = f"$SYS.ACCOUNT.{public}.DISCONNECT"
-        if self._heard(subject):
+        said = self._said_of(public)
+        if said.disconnect:
             reason = client.closed.value if client.closed is not None else ""
-            self._say(subject, DISCONNECT_TYPE, self._ended(client, reason))
+            self._say(said.disconnect, DISCONNECT_TYPE, self._ended(client, reason))
         if account is not None:
             self._count(account)
 
@@ -113,11 +129,30 @@ class Events:
             self._core.publish(to, subject, encoded(document))
 
     def _count(self, account: Account) -> None:
-        public = account.public
-        # The second is how it was called before; servers still say both.
-        for subject in (f"$SYS.ACCOUNT.{public}.SERVER.CONNS", f"$SYS.SERVER.ACCOUNT.{public}.CONNS"):
-            if self._heard(subject):
-                self.tell_connections(subject, account)
+        for subject in self._said_of(account.public).counts:
+            self.tell_connections(subject, account)
+
+    def _said_of(self, public: str) -> _Said:
+        system = self._core.system
+        if system is None:
+            return _NOTHING
+        if self._seen != system.trie.generation:
+            self._seen = system.trie.generation
+            self._said.clear()
+        said = self._said.get(public)
+        if said is None:
+            # The last is how the one before was called at first; servers still say both.
+            connect, disconnect, *counts = (
+                subject if self._heard(subject) else ""
+                for subject in (
+                    f"$SYS.ACCOUNT.{public}.CONNECT",
+                    f"$SYS.ACCOUNT.{public}.DISCONNECT",
+                    f"$SYS.ACCOUNT.{public}.SERVER.CONNS",
+                    f"$SYS.SERVER.ACCOUNT.{public}.CONNS",
+                )
+            )
+            said = self._said[public] = _Said(connect, disconnect, tuple(filter(None, counts)))
+        return said
 
     def tell_connections(self, subject: str, account: Account) -> None:
         """How many are in an account, as event or as answer to who asks."""

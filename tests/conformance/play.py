@@ -138,8 +138,13 @@ class _Play:
             case Kick(client):
                 await self._kick(client)
             case Close(client):
-                if client in self.links:
-                    await self.links[client].close()
+                link = self.links.get(client)
+                if link is not None:
+                    asked = link.asked
+                    await link.close()
+                    if asked:
+                        # What comes next must not overtake it.
+                        await self.host.system.until_gone({link.cid}, _GOODBYE)
             case Wait(seconds):
                 await asyncio.sleep(max(0.0, self.keys.begun + seconds - time.time()))
         return None
