@@ -86,7 +86,7 @@ fuzz: setup-test
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests/*.py tests/setup tests/peers
+	$(BIN)/mypy $(PACKAGES) tests/*.py tests/conformance tests/fuzz tests/setup tests/peers
 	$(BIN)/lint-imports
 
 format: $(VENV)/.test-installed

@@ -200,7 +200,6 @@ class Core:
             before,
             claims,
             list(account.clients.values()),
-            now=self.now(),
             server_limits=self.server_limits(),
             strict=self.is_strict,
             shown=_shown,

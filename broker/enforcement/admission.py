@@ -39,7 +39,7 @@ from broker.enforcement.admitting import ADMITTING
 from broker.enforcement.case import ACCOUNT_TOKEN, NOBODY, Asks, Attempt, Case, Reads, take
 from broker.enforcement.identifying import IDENTIFYING
 from broker.enforcement.limits import UNLIMITED, HasLimits, Limits, limits_of
-from broker.enforcement.permissions import EVERYTHING, USER_TOKEN, Permissions, permissions_of
+from broker.enforcement.permissions import EVERYTHING, USER_TOKEN, Permissions, permissions_of, silenced
 from broker.enforcement.signatures import signature_holds
 from broker.enforcement.trust import Trust, TrustError
 from broker.enforcement.verdict import Gate, Step, Verdict
@@ -51,7 +51,7 @@ from issuer.claims.templates import EVERYTHING as EVERY_SUBJECT
 from issuer.claims.user import UserClaims
 from issuer.findings import Level, blocking, validate
 from issuer.keys.nkeys import PublicKey
-from issuer.tokens.envelope import Verified, plain_claims, written_by_us
+from issuer.tokens.envelope import Verified
 
 LOOKUP: Final = "Account JWT lookup error"
 _NANOSECONDS: Final = 10**9
@@ -188,7 +188,7 @@ def _terms(case: Case, steps: tuple[Step, ...], server: HasLimits) -> Admission:
     effective = claims
     if case.scope is not None:
         effective = msgspec.structs.replace(claims, nats=case.body)
-    elif case.user is not None and _silenced(case.user):
+    elif case.user is not None and silenced(case.user):
         pub = Permission(deny=(*claims.nats.pub.deny, EVERY_SUBJECT))
         effective = with_body(claims, pub=pub)
     permissions = permissions_of(effective, account, scope=case.scope)
@@ -208,15 +208,6 @@ def _terms(case: Case, steps: tuple[Step, ...], server: HasLimits) -> Admission:
         expires_at=expiry(claims, case.until, case.now),
         delegated=delegated,
     )
-
-
-def _silenced(user: Verified[UserClaims]) -> bool:
-    """Whether a token allows publishing by a list with nothing in it: to the server that is nothing."""
-    body = user.claims.nats
-    if body.pub.allow or not body.pub.deny or written_by_us(user):
-        return False
-    said = (plain_claims(user.token).get("nats") or {}).get("pub") or {}
-    return isinstance(said.get("allow"), list)
 
 
 def expiry(claims: UserClaims, until: float | None, now: float) -> float | None:

@@ -102,7 +102,6 @@ def account_changed(
     new: AccountClaims,
     sessions: Sequence[S],
     *,
-    now: float,  # noqa: ARG001  part of the question, though no rule asks for it yet
     server_limits: HasLimits,
     strict: Callable[[AccountClaims], bool] = _never,
     shown: Shown[S] = _own,

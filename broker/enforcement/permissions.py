@@ -13,6 +13,7 @@ from issuer.claims import fields
 from issuer.claims.account import AccountClaims, Scope, signing_key
 from issuer.claims.user import UserClaims
 from issuer.subjects import Subject
+from issuer.tokens.envelope import Verified, plain_claims, written_by_us
 
 DEFAULT_RESPONSES: Final = 1
 DEFAULT_RESPONSE_TTL_NS: Final = 120_000_000_000
@@ -201,6 +202,15 @@ def permissions_of(user: UserClaims, account: AccountClaims, *, scope: Scope | N
     if scope is None:
         return Permissions.of(body, source=USER_TOKEN, field="user /nats")
     return Permissions.of(body, source=role_source(account, scope), field=role_field(account, scope))
+
+
+def silenced(user: Verified[UserClaims]) -> bool:
+    """Whether a token allows publishing by a list with nothing in it: to the server that is nothing."""
+    pub = user.claims.nats.pub
+    if pub.allow or not pub.deny or written_by_us(user):
+        return False
+    said = (plain_claims(user.token).get("nats") or {}).get("pub") or {}
+    return isinstance(said.get("allow"), list)
 
 
 def role_source(account: AccountClaims, scope: Scope) -> str:

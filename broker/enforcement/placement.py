@@ -38,7 +38,7 @@ from msgspec.structs import replace
 
 from broker.enforcement.admission import CALLOUT_SUBJECT, AccountFacts, expiry
 from broker.enforcement.limits import HasLimits, Limits, full, limits_of
-from broker.enforcement.permissions import Permissions, permissions_of
+from broker.enforcement.permissions import Permissions, permissions_of, silenced
 from broker.enforcement.times import window_at
 from broker.protocol import texts
 from broker.protocol.texts import Closed
@@ -53,7 +53,7 @@ from issuer.findings import validate
 from issuer.keys.nkeys import PublicKey, Seed
 from issuer.keys.xkeys import SealedTooShortError, SealedVersionError, SealError, open_sealed
 from issuer.tokens import chain
-from issuer.tokens.envelope import TokenError, Verified, decode, plain_claims, written_by_us
+from issuer.tokens.envelope import TokenError, Verified, decode
 
 ANY_ACCOUNT: Final = "*"
 _TOKEN_PREFIX: Final = b"eyJ"
@@ -355,7 +355,7 @@ def _effective(verified: Verified[UserClaims], account: AccountClaims, scope: Sc
             resp=template.resp,
             proxy_required=template.proxy_required,
         )
-    elif _publishes_nothing(verified):
+    elif silenced(verified):
         body = replace(body, pub=replace(body.pub, deny=(*body.pub.deny, EVERYTHING)))
     return replace(
         issued,
@@ -371,15 +371,6 @@ def _effective(verified: Verified[UserClaims], account: AccountClaims, scope: Sc
             bearer_token=False,
         ),
     )
-
-
-def _publishes_nothing(user: Verified[UserClaims]) -> bool:
-    """Whether it allows by a list with nothing in it, and denies: to the server that allows nothing."""
-    pub = user.claims.nats.pub
-    if pub.allow or not pub.deny or written_by_us(user):
-        return False
-    said = (plain_claims(user.token).get("nats") or {}).get("pub") or {}
-    return isinstance(said.get("allow"), list)
 
 
 def earlier(one: float | None, other: float | None) -> float | None:

@@ -140,9 +140,9 @@ class _Play:
             case Close(client):
                 link = self.links.get(client)
                 if link is not None:
-                    asked = link.asked
+                    was_asked = link.asked
                     await link.close()
-                    if asked:
+                    if was_asked:
                         # What comes next must not overtake it.
                         await self.host.system.until_gone({link.cid}, _GOODBYE)
             case Wait(seconds):

@@ -82,7 +82,7 @@ def sessions(*users: UserClaims, before: AccountClaims | None = None) -> list[Se
 def pushed(
     old: AccountClaims, new: AccountClaims, live: Sequence[Session], **how: Any
 ) -> list[Effect[Session]]:
-    return account_changed(old, new, live, now=NOW, server_limits=SERVER, **how)
+    return account_changed(old, new, live, server_limits=SERVER, **how)
 
 
 def closes(effects: list[Effect[Session]]) -> dict[int, tuple[Closed, str | None]]:
@@ -316,4 +316,4 @@ def test_the_end_of_an_account_or_a_user() -> None:
 def test_the_first_token_of_an_account_touches_nobody() -> None:
     live = sessions(user(), user(1, iss=SIGNING))
     first = account(signing_keys=(SIGNING,))
-    assert account_changed(None, first, live, now=NOW, server_limits=SERVER) == []
+    assert account_changed(None, first, live, server_limits=SERVER) == []
