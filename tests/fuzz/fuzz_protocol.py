@@ -106,6 +106,7 @@ class _Sink:
 
     def unauthorized(self) -> None:
         self._end("unauthorized")
+        raise Stop
 
     def fault(self, text: str | None) -> None:
         self._end(text)
