@@ -396,8 +396,8 @@ class Reader:
         if word not in _OPEN and arguments and len(arguments) == len(rest):
             self._sink.fault(UNKNOWN_OPERATION)
             raise Stop
-        # One return may be that of the line's end; any other counts, so that none are hoarded.
-        if len(arguments) - arguments.endswith(b"\r") > self._limit:
+        # Wherever a return stands, one byte is taken off at the end of the line.
+        if len(arguments) - (b"\r" in arguments) > self._limit:
             self._sink.fault(CONTROL_LINE_EXCEEDED)
             raise Stop
         # However many blanks a client sends before its arguments, one is kept.

@@ -172,6 +172,13 @@ def test_something_before_connect_is_seen_at_its_first_byte() -> None:
     assert read(b"\n", sink=Calls(awaits_connect=True)).calls == [("unauthorized",)]
 
 
+def test_a_return_inside_a_line_at_the_limit_counts_once_however_it_is_cut() -> None:
+    line = b"PUB " + b"a" * (LIMIT - 6) + b" 1\rPUB "
+    line = line[: LIMIT + 5]
+    whole = read(line + b"\nx\r\n").calls
+    assert read(*(bytes((byte,)) for byte in line + b"\nx\r\n")).calls == whole
+
+
 @pytest.mark.parametrize("parts", [(b"PING\r\nPONG\r\n",), (b"P", b"ING\r\nPONG\r\n")])
 def test_who_may_begin_without_connect_is_read_on(parts: tuple[bytes, ...]) -> None:
     sink = Calls(awaits_connect=True)
