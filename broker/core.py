@@ -185,8 +185,9 @@ class Core:
             account = Account(claims.sub, claims.sub)
             account.system = claims.sub == self.trust.system_account
             self.add_account(account)
-        elif account.token == token:
-            # The same text again changes nothing, not even for an account that was deleted.
+        elif account.token == token and account.complete:
+            # The same text again changes nothing, not even for an account that was deleted; only
+            # one that misses an import is looked at anew.
             return account
         before = account.claims
         account.claims = claims

@@ -25,7 +25,14 @@ from issuer.errors import AccreditError
 from issuer.findings import validate
 from issuer.findings.finding import Level
 from issuer.keys.nkeys import Role, is_public
-from issuer.tokens.envelope import Token, TokenKindError, TokenRoleError, decode, plain_claims
+from issuer.tokens.envelope import (
+    Token,
+    TokenKindError,
+    TokenRoleError,
+    TokenSignatureError,
+    decode,
+    plain_claims,
+)
 
 log = logging.getLogger("accredit.broker")
 
@@ -189,6 +196,9 @@ class ClaimsService:
             words = "unexpected end of JSON input"
         elif isinstance(error, TokenRoleError) and error.at == "/sub" and words != NO_SUBJECT:
             words = "not account claim"
+        elif isinstance(error, TokenSignatureError):
+            # What it says is read before who signed it is looked at.
+            words = _unknown_share(body.decode("ascii", "replace").strip()) or words
         if words != NO_SUBJECT:
             self._refuse(message, nobody, f"{self._failed} - {words}")
             return
