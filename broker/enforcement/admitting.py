@@ -11,7 +11,7 @@ from broker.enforcement.identifying import proxy_required
 from broker.enforcement.limits import full, template_limit
 from broker.enforcement.networks import from_networks
 from broker.enforcement.permissions import USER_TOKEN, role_field, role_source
-from broker.enforcement.signatures import signature_bytes, signature_holds
+from broker.enforcement.signatures import signature_bytes, signed
 from broker.enforcement.times import window_at
 from broker.enforcement.verdict import Gate, Step
 from broker.protocol import texts
@@ -19,6 +19,7 @@ from issuer.claims.fields import CONNECTION_TYPES
 from issuer.claims.quoting import quoted
 from issuer.claims.templates import TemplateError, expand_template
 from issuer.claims.user import UserBody, UserTemplate
+from issuer.keys.nkeys import verify
 from issuer.tokens import chain
 
 
@@ -121,10 +122,11 @@ def _signature(case: Case) -> Step:
     signature = case.attempt.signature
     if not signature:
         return Step(Gate.SIGNATURE, False, field, None, CLIENT, "Signature missing")
-    if signature_bytes(signature) is None:
+    raw = signature_bytes(signature)
+    if raw is None:
         return Step(Gate.SIGNATURE, False, field, None, CLIENT, "Signature not valid base64")
     public = case.claims.sub
-    if not signature_holds(public, case.attempt.nonce, signature):
+    if not verify(public, signed(case.attempt.nonce), raw):
         return Step(Gate.SIGNATURE, False, field, public, CLIENT, "Signature not verified")
     return Step(Gate.SIGNATURE, True, "user /sub", public, USER_TOKEN)
 
