@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -48,3 +49,81 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """After it the proof is worth nothing; None where it does not age."""
     credential: str = ""
     """A digest that tells one credential from another and gives none away."""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection that an identity was let in on; times are seconds since 1970."""
+
+    id: int = 0
+    user_key: str
+    """Made by the server for this connection: its token is for no other."""
+    issuer: str
+    subject: str
+    name: str
+    kind: Kind
+    directory: str
+    groups_hash: str
+    bindings: tuple[str, ...]
+    policy_version: int
+    account: str
+    role: str
+    server_id: str
+    server: str
+    client_id: int
+    address: str
+    started_at: int
+    expires_at: int
+    ended_at: int | None = None
+    reason: str = ""
+    """Why it ended, in the server's words."""
+
+
+class Target(StrEnum):
+    """What a denial is about."""
+
+    IDENTITY = "identity"
+    GROUP = "group"
+    DIRECTORY = "directory"
+    BINDING = "binding"
+    EVERYBODY = "everybody"
+
+
+class Denial(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is not let in whatever the policy says, until it is lifted."""
+
+    id: int = 0
+    target: Target
+    issuer: str = ""
+    """Of an identity or a group; empty: of any issuer."""
+    value: str = ""
+    """A subject, a group, or the name of a directory or binding."""
+    before: int | None = None
+    """Denied is only what was proved before this second; None: whatever is shown."""
+    reason: str = ""
+    created_at: int = 0
+
+    def denies(self, identity: Identity, bindings: tuple[str, ...] = ()) -> bool:
+        """Whether it keeps this identity out, or who came by one of these bindings."""
+        if self.before is not None:
+            # Who cannot say when it was proved is taken to have proved it long ago.
+            proved = identity.authenticated_at
+            if proved is not None and proved >= self.before:
+                return False
+        if self.issuer not in {"", identity.issuer}:
+            return False
+        match self.target:
+            case Target.IDENTITY:
+                return self.value == identity.subject
+            case Target.GROUP:
+                return self.value in identity.groups
+            case Target.DIRECTORY:
+                return self.value == identity.directory
+            case Target.BINDING:
+                return self.value in bindings
+            case Target.EVERYBODY:
+                return True
+
+
+def groups_hash(groups: tuple[str, ...]) -> str:
+    """Tells whether somebody's groups are the same as they were, and not which they are."""
+    return hashlib.sha256("\x00".join(sorted(groups)).encode()).hexdigest()[:32]

@@ -17,6 +17,7 @@ def _partial(name: str, where: str, *columns: Column[int] | Column[str], unique:
 
 
 _LIVE = "deleted_at IS NULL"
+_OPEN = "ended_at IS NULL"
 
 # A name is taken only as long as its bearer lives. Users' own keys belong to nobody else, and most
 # users have no end: they stay out of their indexes.
@@ -31,5 +32,9 @@ PARTIAL = (
         unique=True,
     ),
     _partial("uq_users_account_id_name", _LIVE, schema.users.c.account_id, schema.users.c.name, unique=True),
+    _partial("ix_sessions_open_identity", _OPEN, schema.sessions.c.issuer, schema.sessions.c.subject),
+    _partial("ix_sessions_open_user_key", _OPEN, schema.sessions.c.user_key),
+    _partial("ix_sessions_open_client", _OPEN, schema.sessions.c.server_id, schema.sessions.c.client_id),
+    _partial("ix_denials_standing", "lifted_at IS NULL", schema.denials.c.operator_id),
     _partial("ix_users_expires_at", "expires_at IS NOT NULL", schema.users.c.expires_at),
 )

@@ -215,5 +215,59 @@ custody = Table(
     _one_row(),
 )
 
-# What records how delivery fares changes nobody's rights and may be written without an event.
-BOOKKEEPING: Final[frozenset[Any]] = frozenset({outbox, servers, deliveries, custody})
+policies = Table(
+    "policies",
+    metadata,
+    Column("id", Number, primary_key=True),
+    _number("operator_id", ForeignKey("operators.id")),
+    _number("version"),
+    _words("sha256"),
+    _words("body"),  # canonical JSON
+    _number("created_at"),
+    UniqueConstraint("operator_id", "version"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Number, primary_key=True),
+    _number("operator_id", ForeignKey("operators.id")),
+    _words("user_key"),  # made by the server for one connection
+    _words("issuer"),
+    _words("subject"),
+    _words("name"),
+    _words("kind"),
+    _words("directory"),
+    _words("groups_hash"),
+    _words("bindings"),  # one a line
+    _number("policy_version"),
+    _words("account"),
+    _words("role"),
+    _words("server_id"),
+    _words("server"),
+    _number("client_id"),
+    _words("address"),
+    _number("started_at"),
+    _number("expires_at"),
+    _number("ended_at", nullable=True),
+    _words("reason"),
+)
+
+denials = Table(
+    "denials",
+    metadata,
+    Column("id", Number, primary_key=True),
+    _number("operator_id", ForeignKey("operators.id")),
+    CheckConstraint("kind IN ('identity', 'group', 'directory', 'binding', 'everybody')", name="kind"),
+    _words("kind"),
+    _words("issuer"),
+    _words("value"),  # a subject, a group, a name; '' for everybody
+    _number("before", nullable=True),  # only what was proved before this second
+    _words("reason"),
+    _number("created_at"),
+    _number("lifted_at", nullable=True),
+)
+
+# What records how delivery fares, or that a connection is over, changes nobody's rights and may be
+# written without an event.
+BOOKKEEPING: Final[frozenset[Any]] = frozenset({outbox, servers, deliveries, sessions, custody})

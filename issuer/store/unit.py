@@ -25,7 +25,7 @@ from issuer.store.rows import put_rows
 R = TypeVar("R")
 
 # The migration the tables of `schema` stand at; a test compares it with the scripts.
-HEAD_REVISION: Final = "0001"
+HEAD_REVISION: Final = "0002"
 # What the first event follows.
 GENESIS: Final = "0" * 64
 
