@@ -257,6 +257,12 @@ class Reader:
         line = data[position:newline]
         if sink.awaits_connect and line[:1] not in _CONNECT_FIRST:
             sink.unauthorized()
+        if line[-1:] != b"\r" and _unbegun(line):
+            newline = data.find(b"\n", newline + 1)
+            if newline < 0:
+                self._keep(data[position:])
+                return -1
+            line = data[position:newline]
         word, arguments = self._split(line)
         after = newline + 1
         if word in {b"PUB", b"HPUB"}:
@@ -290,7 +296,6 @@ class Reader:
         if word in _BARE:
             return word, b""
         arguments = rest.lstrip(b" \t")
-        # A line that is over before its arguments began takes the next one for them.
         if word not in _OPEN and len(arguments) == len(rest):
             self._sink.fault(UNKNOWN_OPERATION)
             raise Stop
@@ -323,6 +328,8 @@ class Reader:
             self._announced = False
         else:
             sink.announce(subject, header, size)
+        if header == 0:
+            header = NO_HEADERS  # allowed to, and without any, it goes on as a plain one
         if end > len(data):
             self._announced = True
             self._wait(data[position:], end - len(data))
@@ -349,7 +356,7 @@ class Reader:
         routes[line] = route
 
     def _subscription(self, arguments: bytes) -> None:
-        words = _words(arguments, b"\t\r")
+        words = _words(arguments, b"\t\r\n")
         if len(words) == 2:
             self._sink.subscribe(words[0], b"", words[1])
         elif len(words) == 3:
@@ -358,7 +365,7 @@ class Reader:
             self._end()
 
     def _unsubscription(self, arguments: bytes) -> None:
-        words = _words(arguments, b"\t\r")
+        words = _words(arguments, b"\t\r\n")
         if len(words) == 1:
             self._sink.unsubscribe(words[0], 0)
         elif len(words) == 2:
@@ -432,6 +439,15 @@ def _word(line: bytes) -> bytes | None:
         if start.startswith(word):
             return word
     return None
+
+
+def _unbegun(line: bytes) -> bool:
+    """Whether a line is over before its arguments began: it takes the next one for them."""
+    word = _word(line)
+    if word is None or word in _BARE:
+        return False
+    rest = line[len(word) :]
+    return not rest.strip(b" \t") and (bool(rest) or word in _OPEN)
 
 
 def _words(arguments: bytes, blanks: bytes) -> list[bytes]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.protocol.reader import Reader, Route, Stop
+from broker.protocol.reader import NO_HEADERS, Reader, Route, Stop
 from broker.protocol.texts import CONTROL_LINE_EXCEEDED, UNKNOWN_OPERATION
 
 LIMIT = 64
@@ -177,6 +177,28 @@ def test_a_return_inside_a_line_at_the_limit_counts_once_however_it_is_cut() -> 
     line = line[: LIMIT + 5]
     whole = read(line + b"\nx\r\n").calls
     assert read(*(bytes((byte,)) for byte in line + b"\nx\r\n")).calls == whole
+
+
+@pytest.mark.parametrize(
+    ("sent", "calls"),
+    [
+        (b"UNSUB \n", []),
+        (b"UNSUB \n1\r\n", [("unsubscribe", b"1", 0)]),
+        (b"SUB \t\na 1\r\n", [("subscribe", b"a", b"", b"1")]),
+        (b"CONNECT\n{}\r\n", [("connect", b"\n{}")]),
+        (b"UNSUB \r\n", [("fault", None)]),
+        (b"UNSUB\n1\r\n", [("fault", UNKNOWN_OPERATION)]),
+        (b"PING\nPONG\n", [("ping",), ("pong",)]),
+    ],
+)
+def test_a_line_that_ends_before_its_arguments_takes_the_next(sent: bytes, calls: list[object]) -> None:
+    assert read(sent).calls == calls
+    assert read(*(bytes((byte,)) for byte in sent)).calls == calls
+
+
+def test_headers_of_no_bytes_are_none() -> None:
+    published = [call for call in read(b"HPUB a 0 1\r\nx\r\n").calls if call[0] == "publish"]
+    assert published == [("publish", b"a", b"", NO_HEADERS, b"x\r\n")]
 
 
 @pytest.mark.parametrize("parts", [(b"PING\r\nPONG\r\n",), (b"P", b"ING\r\nPONG\r\n")])
