@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from broker.configuration.model import GLOBAL_ACCOUNT, ConfiguredAccount, ConfiguredUser
+from broker.configuration.model import GLOBAL_ACCOUNT, ConfiguredAccount, ConfiguredUser, is_hashed
 from broker.configuration.reading import (
     REAL_SERVER,
     Handler,
@@ -38,7 +38,6 @@ from issuer.subjects import Subject, is_valid
 _RESPONSES: Final = 1
 _RESPONSE_TTL: Final = 120 * 10**9
 _LONG_TIMEOUT: Final = 60.0
-_BCRYPT: Final = ("$2a$", "$2b$", "$2x$", "$2y$")
 _UNLIMITED: Final = AccountLimits(
     subs=UNLIMITED, data=UNLIMITED, payload=UNLIMITED, imports=UNLIMITED, exports=UNLIMITED, wildcards=True,
     conn=UNLIMITED, leaf=UNLIMITED,
@@ -260,7 +259,7 @@ def _connection_types(value: Value) -> tuple[str, ...]:
 
 
 def _notice_hashed(secret: str, value: Value, reading: Reading) -> None:
-    if secret.startswith(_BCRYPT):
+    if is_hashed(secret):
         reading.unsupported("password", value, "it is hashed with bcrypt, and nobody can log in with it")
 
 

@@ -16,6 +16,8 @@ SYSTEM_ACCOUNT: Final = "$SYS"
 ResolverKind = Literal["memory", "url", "full", "cache"]
 NoticeKind = Literal["unsupported", "ignored", "deprecated"]
 
+_BCRYPT: Final = ("$2a$", "$2b$", "$2x$", "$2y$")
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -130,3 +132,8 @@ class Proxies:
     """Keys of the proxies that may vouch for a connection."""
 
     trusted: tuple[PublicKey, ...] = ()
+
+
+def is_hashed(secret: str) -> bool:
+    """Whether a password or token of the configuration is a bcrypt hash, which nothing said can match."""
+    return secret.startswith(_BCRYPT)
