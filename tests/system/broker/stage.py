@@ -22,7 +22,7 @@ from issuer.claims.exchange import ActivationClaims
 from issuer.claims.fields import Permissions
 from issuer.claims.operator import new_operator
 from issuer.claims.user import new_user
-from issuer.interop.server_config import ServerConfig, render
+from issuer.interop.server_config import Resolver, ServerConfig, render
 from issuer.keys.nkeys import PublicKey, Role, Seed
 from issuer.subjects import Subject
 from issuer.tokens.envelope import Token, encode
@@ -80,6 +80,7 @@ class Client:
         no_responders: bool = True,
         echo: bool = True,
         verbose: bool = False,
+        name: str = "",
     ) -> None:
         self._socket = socket.create_connection((HOST, port), timeout=SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -97,6 +98,7 @@ class Client:
             "headers": headers,
             "no_responders": headers and no_responders,
             "echo": echo,
+            "name": name,
         }
         try:
             self.send(f"CONNECT {json.dumps(options)}")
@@ -171,8 +173,11 @@ class House:
 class Stage:
     """Accounts by letter; `play` puts their claims on a server, `client` connects a user of one."""
 
-    def __init__(self, start: Callable[..., NatsServer], *, strict: bool = False) -> None:
+    def __init__(
+        self, start: Callable[..., NatsServer], *, strict: bool = False, resolver: Resolver = "memory"
+    ) -> None:
         self._start = start
+        self._resolver: Resolver = resolver
         self._stack = ExitStack()
         self._operator = Seed.generate(Role.OPERATOR)
         self._operator_signing = Seed.generate(Role.OPERATOR)
@@ -240,7 +245,7 @@ class Stage:
         accounts: dict[str, tuple[str, str]] = {
             self.key(letter): (letter, self.token(letter)) for letter in self.claims
         }
-        config = ServerConfig("memory", "O", token, self.key(_SYSTEM), accounts)
+        config = ServerConfig(self._resolver, "O", token, self.key(_SYSTEM), accounts)
         self.server = self._start(render(config), debug=True)
         return self.server
 

@@ -33,6 +33,7 @@ Body = Mapping[str, Any] | str | None
 SILENCE: Final = "nobody answers"
 NOBODY: Final = "nobody listens"
 SECONDS: Final = 0.5
+PATIENCE: Final = 10.0
 _ME: Final = "$SYS.REQ.SERVER.{server}"
 _ALL: Final = "$SYS.REQ.SERVER.PING"
 _ACCOUNT: Final = "$SYS.REQ.ACCOUNT"
@@ -314,6 +315,7 @@ async def play(server: NatsServer, company: Company) -> dict[str, Any]:
     """Every answer of one server, by what was asked; and its events."""
     found: dict[str, Any] = {}
     events: dict[str, Any] = {}
+    gone = asyncio.Event()
     users = company.users
     async with (
         connected(server, users["sys"], "sys") as system,
@@ -330,6 +332,8 @@ async def play(server: NatsServer, company: Company) -> dict[str, Any]:
                     subject = subject.replace(value, name)
             who = event.get("client", {}).get("name", "")
             events[f"{subject} {who}".strip()] = event
+            if everybody_gone(events):
+                gone.set()
 
         for subject in ("$SYS.ACCOUNT.>", "$SYS.SERVER.>"):
             await listener.subscribe(subject, cb=note)
@@ -337,9 +341,22 @@ async def play(server: NatsServer, company: Company) -> dict[str, Any]:
         for token in company.tokens.values():
             await system.request("$SYS.REQ.CLAIMS.UPDATE", token.encode(), timeout=5)
         await _work(server, company, system, names, found)
-        await asyncio.sleep(0.2)
+        with suppress(TimeoutError):  # what was not told in this time is missing then
+            async with asyncio.timeout(PATIENCE):
+                await gone.wait()
     found |= {f"event {name}": event for name, event in events.items() if "STATSZ" not in name}
     return found
+
+
+def everybody_gone(events: Mapping[str, Any]) -> bool:
+    """Whether it has been told of every account that nobody is there any more."""
+    told = [
+        events.get(subject, {}).get("conns")
+        for name in ("app", "peer")
+        for subject in (f"$SYS.ACCOUNT.{{{name}}}.SERVER.CONNS", f"$SYS.SERVER.ACCOUNT.{{{name}}}.CONNS")
+    ]
+    left = {subject.split(" ")[-1] for subject in events if ".DISCONNECT " in subject}
+    return told == [0] * 4 and left >= {"early", "wrong", "alice", "bob", "carol", "dave"}
 
 
 async def _work(
@@ -375,6 +392,9 @@ async def _work(
         await alice.subscribe("jobs", queue="workers")
         limited = await alice.subscribe("few")
         await limited.unsubscribe(5)
+        # And of those in one account each another number of messages: alice sends more than one, dave none.
+        await bob.publish("unheard", b"-")
+        await bob.flush()
         await alice.publish("x.1", b"-")
         # Right after its accounts were loaded, the real server may not see who serves yet.
         while await ask(alice, "svc.a", None, names) != "done":  # noqa: ASYNC110  asking is the only way

@@ -17,6 +17,7 @@ from pathlib import Path
 import nats
 import nats.errors
 import pytest
+from nats.aio.msg import Msg
 
 from broker.configuration.model import ConfiguredUser, Mqtt, Tls, Websocket
 from broker.configuration.options import ANY_PORT, Options
@@ -45,12 +46,12 @@ def test_publish_request_queue_headers_and_drain(nats_broker: ThreadedBroker) ->
         seen: list[tuple[str, bytes, dict[str, str] | None]] = []
         done = asyncio.Event()
 
-        async def note(message: nats.aio.msg.Msg) -> None:
+        async def note(message: Msg) -> None:
             seen.append((message.subject, message.data, message.headers))
             if len(seen) == 3:
                 done.set()
 
-        async def answer(message: nats.aio.msg.Msg) -> None:
+        async def answer(message: Msg) -> None:
             await message.respond(message.data[::-1])
 
         await one.subscribe("meters.>", cb=note)
@@ -139,7 +140,7 @@ def test_tls(start_broker: Start, certificate: tuple[Path, Path], first: bool) -
         )
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        async def note(message: nats.aio.msg.Msg) -> None:
+        async def note(message: Msg) -> None:
             future.set_result(message.data)
 
         await client.subscribe("a", cb=note)
@@ -179,7 +180,7 @@ def test_mqtt_and_nats_hear_each_other(start_broker: Start) -> None:
         client = await nats.connect(broker.url)
         heard: asyncio.Future[tuple[str, bytes]] = asyncio.get_running_loop().create_future()
 
-        async def note(message: nats.aio.msg.Msg) -> None:
+        async def note(message: Msg) -> None:
             heard.set_result((message.subject, message.data))
 
         await client.subscribe("meters.>", cb=note)

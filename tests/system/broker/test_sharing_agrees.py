@@ -15,7 +15,7 @@ from issuer.claims.exchange import new_activation
 from issuer.findings import blocking, validate
 from issuer.keys.nkeys import PublicKey
 from issuer.subjects import Subject, matches
-from tests.servers import NatsServer
+from tests.servers import NatsServer, wait_until
 from tests.system.broker.stage import Client, Stage
 
 pytestmark = pytest.mark.component("nats-server")
@@ -398,8 +398,8 @@ def test_an_account_that_is_not_there(stage: Stage) -> None:
 # --- time ----------------------------------------------------------------------------------------------
 
 
-def test_an_activation_that_ends(stage: Stage) -> None:
-    end = int(time.time()) + 2
+def ending(stage: Stage, end: int) -> None:
+    """E's exports, and I's imports of them by activations that end then."""
 
     def row(subject: str, kind: ShareKind, *, local: str = "", wide: str = "") -> Import:
         claims = new_activation(stage.key("I"), Subject(wide or subject), kind)
@@ -412,6 +412,11 @@ def test_an_activation_that_ends(stage: Stage) -> None:
             token=token,
         )
 
+    exports = (
+        Export(subject=Subject("st.>"), type="stream", token_req=True),
+        Export(subject=Subject("se.>"), type="service", token_req=True),
+    )
+    stage.account("E", exports=exports)
     rows = (
         row("st.plain", "stream"),
         row("st.renamed", "stream", local="here"),
@@ -420,32 +425,46 @@ def test_an_activation_that_ends(stage: Stage) -> None:
         row("se.renamed", "service", local="there"),
         row("se.narrow.x", "service", wide="se.narrow.*"),
     )
-    exports = (
-        Export(subject=Subject("st.>"), type="stream", token_req=True),
-        Export(subject=Subject("se.>"), type="service", token_req=True),
-    )
-    stage.account("E", exports=exports)
     stage.account("I", imports=rows)
-    stage.play()
-    exporter, importer = stage.client("E"), stage.client("I")
 
-    def seen() -> list[str]:
-        return [
-            *(name for each in rows[:3] for name in crossed("stream", exporter, importer, each.subject)),
-            *(
-                name
-                for each in rows[3:]
-                for name in crossed("service", exporter, importer, each.local_subject or each.subject)
-            ),
-        ]
 
-    assert len(seen()) == len(rows)
-    assert len(ours(stage, "I").skipped) == 0
-    assert ours(stage, "I").next_expiry == end
-    time.sleep(max(end + 0.5 - time.time(), 0))
-    # nats-server 2.15.1 forgets to end an import whose subject is not the activation's, and a
-    # renamed service. We end them all.
-    assert seen() == ["st.narrow.x", "se.renamed", "se.narrow.x"]
-    late = resolve(stage.claims["I"], stage.find, strict=stage.strictly, now=end)
-    assert [each.index for each in late.skipped] == list(range(len(rows)))
-    assert [each.why for each in late.skipped] == ["the activation is expired"] * len(rows)
+def holding(stage: Stage, exporter: Client, importer: Client) -> list[str]:
+    """The subjects of the imports that carry messages."""
+    return [
+        name
+        for each in stage.claims["I"].nats.imports
+        for name in crossed(each.type, exporter, importer, probe_of(each))
+    ]
+
+
+def probe_of(each: Import) -> str:
+    return each.subject if each.type == "stream" else each.local_subject or each.subject
+
+
+def end_in_time(start: Callable[..., NatsServer], seconds: int) -> bool:
+    """Activations of so many seconds end, if there was time to see them before."""
+    with Stage(start) as stage:
+        ending(stage, end := int(time.time()) + seconds)
+        stage.play()
+        exporter, importer = stage.client("E"), stage.client("I")
+        before = holding(stage, exporter, importer)
+        if time.time() >= end:
+            return False
+        assert len(before) == 6
+        assert len(ours(stage, "I").skipped) == 0
+        assert ours(stage, "I").next_expiry == end
+        # The real server counts whole seconds from when it reads the token.
+        time.sleep(max(end + 1 - time.time(), 0))
+        # nats-server 2.15.1 forgets to end an import whose subject is not the activation's, and a
+        # renamed service. We end them all.
+        left = ["st.narrow.x", "se.renamed", "se.narrow.x"]
+        wait_until(lambda: holding(stage, exporter, importer) == left, what="the others to end")
+        late = resolve(stage.claims["I"], stage.find, strict=stage.strictly, now=end)
+        assert [each.index for each in late.skipped] == list(range(6))
+        assert [each.why for each in late.skipped] == ["the activation is expired"] * 6
+        return True
+
+
+def test_an_activation_that_ends(start_nats: Callable[..., NatsServer]) -> None:
+    # On a machine with much to do it may end before all have come: then again, with more time.
+    assert any(end_in_time(start_nats, seconds) for seconds in (2, 6, 20))

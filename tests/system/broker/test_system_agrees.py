@@ -25,8 +25,9 @@ _TOKENS_OF_THE_CLOSED: Final = {
     name: re.compile(r"/connections\[\]/(jwt|issuer_key|name_tag|tags(\[\])?)$")
     for name in ("CONNZ by stop", "CONNZ by reason", "CONNZ closed, details", "GET /connz?state=ALL")
 }
-# The real server lists subscriptions in another order each time: this page may show one of a group, or not.
-_BY_CHANCE: Final = {"SUBSZ page": re.compile("/qgroup$")}
+# The real server lists subscriptions in another order each time: this page may show one of a group,
+# or one that is to end, or neither.
+_BY_CHANCE: Final = {"SUBSZ page": re.compile("/(qgroup|max)$")}
 _CONFIGURED: Final = (
     "version", "proto", "host", "auth_required", "auth_timeout", "max_connections", "max_payload",
     "max_control_line", "max_pending", "ping_interval", "ping_max", "tls_timeout", "write_deadline",

@@ -15,9 +15,10 @@ import pytest
 
 from broker.in_thread import ThreadedBroker
 from tests.broker.mqtt.wire import PING, mqtt_connect, mqtt_publish, mqtt_subscribe
-from tests.processes import HOST, free_port
+from tests.processes import HOST, free_port, wait_until
 from tests.servers import NatsServer
 from tests.system.broker.transport_scene import (
+    SECONDS,
     Line,
     Web,
     all_at_once,
@@ -44,7 +45,9 @@ def both(start_nats: Callable[..., NatsServer], tmp_path: Path) -> Iterator[Star
     def start(text: str) -> tuple[dict[str, int], dict[str, int]]:
         ports = [{name: free_port() for name in ("port", "websocket", "mqtt")} for _ in range(2)]
         own = f"jetstream {{ store_dir: {json.dumps(str(tmp_path / 'js'))} }}\nserver_name: place\n"
-        start_nats(own + text % ports[0])
+        real = start_nats(own + text % ports[0])
+        # Whoever asked whether it greets is gone, and counts no more.
+        wait_until(lambda: real.monitor("/varz")["connections"] == 0, what="nobody to be connected")
         file = tmp_path / "ours.conf"
         file.write_text(f"port: %(port)d\nhost: {HOST}\n" % ports[1] + text % ports[1], encoding="utf-8")
         ours.append(in_this_process(file))
@@ -190,7 +193,8 @@ def test_who_is_too_many(both: Start) -> None:
         late.frame()
         mqtt = Line(ports["mqtt"])
         mqtt.send(mqtt_connect("c", user=None))
-        return late.hear(), mqtt.hear()
+        # Both come to their end; a server with much to do may pause before it.
+        return late.hear(quiet=SECONDS), mqtt.hear(quiet=SECONDS)
 
     real, ours = map(scene, both(WAYS + "max_connections: 1"))
     assert ours == real

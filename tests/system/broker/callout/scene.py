@@ -155,12 +155,18 @@ class Scene:
     """
 
     def __init__(
-        self, *, xkey: bool = False, allowed: tuple[str, ...] = ("A", "F"), strict: bool = False
+        self,
+        *,
+        xkey: bool = False,
+        allowed: tuple[str, ...] = ("A", "F"),
+        strict: bool = False,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._stack = ExitStack()
         self.operator = Seed.generate(Role.OPERATOR)
         self.operator_signing = Seed.generate(Role.OPERATOR)
         self.strict = strict
+        self.timeout = timeout
         self.houses = {letter: House() for letter in LETTERS}
         self.curve = Seed.generate(Role.CURVE)
         self.service = Seed.generate(Role.USER)
@@ -250,7 +256,7 @@ class Scene:
             self.key(letter): (letter, self.account_token(letter)) for letter in self.claims
         }
         text = render(ServerConfig("memory", "O", token, self.key("S"), accounts))
-        return f"{text}\nauthorization {{ timeout: {TIMEOUT} }}\n{extra}\n"
+        return f"{text}\nauthorization {{ timeout: {self.timeout} }}\n{extra}\n"
 
     # --- the play ----------------------------------------------------------------------------------
 
@@ -372,7 +378,7 @@ class Scene:
         begun = time.monotonic()
         wire.connect()
         lines = wire.until_pong()
-        waited = time.monotonic() - begun > TIMEOUT - 0.1
+        waited = time.monotonic() - begun > self.timeout - 0.1
         if lines[-1] == "PONG":
             account = self.letter(wire.account())
             event, server_event = {}, {}
