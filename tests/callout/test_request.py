@@ -120,7 +120,11 @@ def test_the_header_alone_does_not_say_who_sealed(asking: Asking) -> None:
     assert reason(asking, body, sender=other.public, curve=asking.curve) is Reason.REQUEST_FOREIGN
 
 
-@pytest.mark.parametrize("sender", ["", "garbage", Seed.generate(Role.CURVE).public, FOREIGN.public])
+@pytest.mark.parametrize(
+    "sender",
+    ["", "garbage", Seed.generate(Role.CURVE).public, FOREIGN.public],
+    ids=["nobody", "garbage", "another", "no curve key"],
+)
 def test_what_does_not_open(asking: Asking, sender: str) -> None:
     assert (
         reason(asking, asking.sealed(asking.token()), sender=sender, curve=asking.curve)
