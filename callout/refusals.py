@@ -23,9 +23,14 @@ class Reason(StrEnum):
     # who answers for it
     NO_CREDENTIALS = "credentials.none"
     NO_DIRECTORY = "directory.none"
+    SEVERAL_DIRECTORIES = "directory.several"
     DIRECTORY_DOWN = "directory.down"
     OVERLOADED = "overloaded"
     TOO_LATE = "too-late"
+    LEDGER_DOWN = "ledger.down"
+    """The login could not be written down, and so did not happen."""
+    FAULT = "fault"
+    """Our own; the log has it."""
     # the credential
     CREDENTIALS_WRONG = "credentials.wrong"
     CREDENTIALS_EXPIRED = "credentials.expired"
@@ -37,6 +42,9 @@ class Reason(StrEnum):
     PARTY = "credentials.party"
     TOKEN_KIND = "credentials.kind"  # noqa: S105  a kind of token
     UNKNOWN_KEY = "credentials.key"
+    NETWORK = "credentials.network"
+    """Good, but not from where it was shown."""
+    WITHDRAWN = "credentials.withdrawn"
     ALGORITHM = "credentials.algorithm"
     # the account behind it
     LOCKED = "identity.locked"
@@ -53,6 +61,12 @@ class Reason(StrEnum):
     NO_BINDING = "policy.no-binding"
     CONFLICT = "policy.conflict"
     UNSAFE_VALUE = "policy.unsafe-value"
+    MISSING_VALUE = "policy.missing-value"
+    NO_ROLE = "policy.no-role"
+    SEPARATION = "policy.separation"
+    """Holds what nobody may hold together."""
+    TOO_SHORT = "policy.too-short"
+    """Nothing worth having would be left of the token's life."""
     NO_POLICY = "policy.none"
 
 

@@ -1,0 +1,146 @@
+"""The callout as a service on NATS: hears servers' questions, answers each before the server gives up.
+
+Any number of replicas share a queue group. What cannot be proved to come from a server gets no
+answer; whoever is refused gets one at once. When more questions are under way than the process can
+answer in time, new ones are refused at once too: late answers are work for nothing, and the
+server counts a client that waits in vain the same as one that is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from callout.answer import Voice, admitting, refusing
+from callout.desk import Desk, Outcome
+from callout.refusals import LoginRefusedError, Reason
+from callout.request import AuthorizationRequest, Rules, SeenUsers, prove
+from issuer.errors import AccreditError
+
+log = logging.getLogger("accredit.callout")
+
+SUBJECT: Final = "$SYS.REQ.USER.AUTH"
+QUEUE: Final = "accredit-callout"
+XKEY_HEADER: Final = "Nats-Server-Xkey"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the service keeps time and how much it takes on."""
+
+    patience: float = 2.0
+    """Seconds the servers wait at most (`authorization.timeout`); less where a request says so."""
+    margin: float = 0.2
+    """Seconds of them that belong to the way back."""
+    most_under_way: int = 512
+    """Questions at once; more are refused."""
+
+
+class Question(Protocol):
+    """One message, and a way to answer it."""
+
+    body: bytes
+    sender: str
+    """Its `Nats-Server-Xkey` header."""
+
+    async def answer(self, data: bytes) -> None: ...
+
+
+class Recorder(Protocol):
+    """Who is told what became of questions: audit and metrics. Never fails, never waits."""
+
+    def refused(self, request: AuthorizationRequest | None, outcome: Outcome) -> None: ...
+
+    def admitted(self, request: AuthorizationRequest, outcome: Outcome, seconds: float) -> None: ...
+
+
+class Responder:
+    """Answers questions; whoever holds the connection hands them in."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        voice: Voice,
+        rules: Callable[[], Rules],
+        recorder: Recorder,
+        *,
+        now: Callable[[], float],
+        settings: Settings | None = None,
+    ) -> None:
+        self._desk = desk
+        self._voice = voice
+        self._rules = rules
+        self._recorder = recorder
+        self._now = now
+        self._settings = settings or Settings()
+        self._seen = SeenUsers()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.closing = False
+
+    @property
+    def under_way(self) -> int:
+        return len(self._under_way)
+
+    def hear(self, question: Question) -> None:
+        """Begin with a question; its answer comes later."""
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self.answer(question, heard=loop.time()))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def drained(self, seconds: float) -> bool:
+        """Take no more; whether all that was under way was answered in time."""
+        self.closing = True
+        if not self._under_way:
+            return True
+        _, late = await asyncio.wait(self._under_way, timeout=seconds)
+        for task in late:
+            task.cancel()
+        return not late
+
+    async def answer(self, question: Question, *, heard: float) -> None:
+        """One question to its end. Nothing a server or client sends makes it raise.
+
+        `heard` is when it came, on the loop's clock: the server has been waiting since then.
+        """
+        try:
+            request = prove(question.body, question.sender, self._rules(), self._seen, now=int(self._now()))
+        except LoginRefusedError as refusal:
+            log.warning("no answer to a request: %s (%s)", refusal, refusal.reason.value)
+            self._recorder.refused(None, Outcome(reason=refusal.reason, message=str(refusal)))
+            return
+        limit = heard + min(request.patience, self._settings.patience) - self._settings.margin
+        outcome = await self._outcome(request, limit)
+        if outcome.token is None:
+            reason = outcome.reason or Reason.TOO_LATE
+            log.info("refused %r: %s (%s)", request.credentials, outcome.message, reason.value)
+            await self._send(question, refusing(request, reason, self._voice, now=int(self._now())))
+            self._recorder.refused(request, outcome)
+            return
+        await self._send(question, admitting(request, outcome.token, self._voice, now=int(self._now())))
+        self._recorder.admitted(request, outcome, asyncio.get_running_loop().time() - heard)
+
+    async def _outcome(self, request: AuthorizationRequest, limit: float) -> Outcome:
+        # Its own task is among those under way.
+        if self.closing or len(self._under_way) > self._settings.most_under_way:
+            return Outcome(reason=Reason.OVERLOADED, message=f"{len(self._under_way)} requests are under way")
+        try:
+            async with asyncio.timeout_at(limit):
+                return await self._desk.decide(request, deadline=limit)
+        except TimeoutError:
+            return Outcome(reason=Reason.TOO_LATE, message="no decision in the time the server waits")
+        except AccreditError as error:
+            log.error("a login could not be decided: %s", error)  # noqa: TRY400  the words say all
+            return Outcome(reason=Reason.LEDGER_DOWN, message=str(error))
+        except Exception as error:
+            # Our own fault must not let anybody in, nor leave the server waiting.
+            log.exception("a login could not be decided")
+            return Outcome(reason=Reason.FAULT, message=type(error).__name__)
+
+    async def _send(self, question: Question, data: bytes) -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            await question.answer(data)
