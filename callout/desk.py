@@ -20,7 +20,7 @@ from callout.policy.match import decide
 from callout.refusals import DirectoryDownError, LoginRefusedError, Reason
 from callout.request import AuthorizationRequest
 from issuer.grants import Denial, Identity, Session, groups_hash
-from issuer.tokens.envelope import Token
+from issuer.tokens.envelope import Token, token_hash
 
 
 class Directories(Protocol):
@@ -65,8 +65,9 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     """One login that was let in."""
 
     session: Session
-    token_id: str
-    """Of the token (`jti`), which itself is nobody's business."""
+    jti: str
+    sha256: str
+    """Of the token, which itself is nobody's business."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +139,9 @@ class Desk:
             raise LoginRefusedError(Reason.NO_ROLE, f"there is no account {grant.account}")
         signed = mint(grant, identity, request.user, place, now=now)
         session = session_of(request, identity, grant, place, version=version, now=now)
-        await self._ledger.granted(Login(session=session, token_id=signed.claims.jti))
+        await self._ledger.granted(
+            Login(session=session, jti=signed.claims.jti, sha256=token_hash(signed.token))
+        )
         return Outcome(token=Token(signed.token), identity=identity, grant=grant, steps=grant.steps)
 
 

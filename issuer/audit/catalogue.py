@@ -42,6 +42,8 @@ class EventCode(StrEnum):
     KEY_REMOVED = "key.removed"
     KEY_RETIRED = "key.retired"
     KEY_REVEALED = "key.revealed"
+    LOGIN_GRANTED = "login.granted"
+    LOGIN_REFUSED = "login.refused"
     OPERATOR_ADOPTED = "operator.adopted"
     OPERATOR_CHANGED = "operator.changed"
     OPERATOR_CREATED = "operator.created"
@@ -129,6 +131,16 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
         _entry(EventCode.KEY_REMOVED, "a seed was dropped from custody", "purpose role"),
         _entry(EventCode.KEY_RETIRED, "a key is no longer used", "purpose role"),
         _entry(EventCode.KEY_REVEALED, "a seed was shown", "purpose role path"),
+        _entry(
+            EventCode.LOGIN_GRANTED,
+            "the callout let somebody in",
+            "issuer subject directory bindings policy role server client expires",
+        ),
+        _entry(
+            EventCode.LOGIN_REFUSED,
+            "the callout turned somebody away",
+            "issuer subject directory code message server client address",
+        ),
         _entry(EventCode.OPERATOR_ADOPTED, "an operator made elsewhere was taken in", "name source"),
         _entry(
             EventCode.OPERATOR_CHANGED, "an operator was signed anew with other claims", "name old_name what"

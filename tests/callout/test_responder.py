@@ -95,7 +95,7 @@ def test_who_is_known_gets_a_token_for_this_connection(station: Station) -> None
     assert (token.sub, token.name, token.iss) == (asking.user.public, "ann", counter.role.public)
     assert token.exp > NOW + LEAST_LIFETIME
     (login,) = counter.written
-    assert (login.token_id, login.session.user_key) == (token.jti, asking.user.public)
+    assert (login.jti, login.session.user_key) == (token.jti, asking.user.public)
     assert (login.session.policy_version, login.session.bindings) == (7, ("staff",))
     assert (login.session.server_id, login.session.client_id) == (asking.server.public, 9)
 

@@ -1,0 +1,85 @@
+"""Logins of the auth callout, written down: the session and its event in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from issuer.audit.catalogue import EventCode
+from issuer.audit.log import Event, append_many
+from issuer.grants import Identity, Session
+from issuer.store.grants import add_sessions
+from issuer.store.unit import Unit
+
+ACTOR = "callout"
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A login that is let in, and the id and hash of its token."""
+
+    session: Session
+    jti: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A login that is turned away; `message` is for the operator and holds no secret."""
+
+    code: str
+    message: str
+    server_id: str
+    client_id: int
+    address: str
+    identity: Identity | None = None
+
+
+def write_granted(unit: Unit, operator_id: int, logins: Sequence[Granted], now: int) -> None:
+    """Many at once: a commit costs more than all the rest of a login."""
+    add_sessions(unit, operator_id, [login.session for login in logins])
+    append_many(unit, [_granted(login) for login in logins], now)
+
+
+def write_refused(unit: Unit, refusals: Sequence[Refused], now: int) -> None:
+    append_many(unit, [_refused(refusal) for refusal in refusals], now)
+
+
+def _granted(login: Granted) -> Event:
+    session = login.session
+    return Event(
+        EventCode.LOGIN_GRANTED,
+        ACTOR,
+        target=session.user_key,
+        targets=(session.account,),
+        artefacts=((login.jti, login.sha256),),
+        detail={
+            "issuer": session.issuer,
+            "subject": session.subject,
+            "directory": session.directory,
+            "bindings": ", ".join(session.bindings),
+            "policy": session.policy_version,
+            "role": session.role,
+            "server": session.server_id,
+            "client": session.client_id,
+            "expires": session.expires_at,
+        },
+    )
+
+
+def _refused(refusal: Refused) -> Event:
+    who = refusal.identity
+    known = {} if who is None else {"issuer": who.issuer, "subject": who.subject, "directory": who.directory}
+    return Event(
+        EventCode.LOGIN_REFUSED,
+        ACTOR,
+        outcome="refused",
+        detail={
+            **known,
+            "code": refusal.code,
+            "message": refusal.message,
+            "server": refusal.server_id,
+            "client": refusal.client_id,
+            "address": refusal.address,
+        },
+    )

@@ -1,0 +1,109 @@
+"""Logins of the callout on their way into the store: many in one commit, none answered before it.
+
+A commit takes milliseconds, whatever is in it. So while one is under way the logins that come
+meanwhile wait together for the next: alone a login waits for one commit, in a storm for two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from callout.desk import Login, Outcome
+from callout.refusals import Reason
+from callout.request import AuthorizationRequest
+from issuer.authority import logins
+from issuer.store.unit import Database
+
+log = logging.getLogger("accredit.callout")
+
+MOST_AT_ONCE: Final = 1000
+MOST_REFUSALS: Final = 10_000
+"""Refusals that wait to be written; beyond it they are counted."""
+
+
+class LoginLedger:
+    """The ledger of one process, over one store and one operator; used from one event loop."""
+
+    def __init__(self, database: Database, operator_id: int, *, now: Callable[[], float]) -> None:
+        self._database = database
+        self._operator_id = operator_id
+        self._now = now
+        self._granted: deque[tuple[Login, asyncio.Future[None]]] = deque()
+        self._refused: deque[logins.Refused] = deque()
+        self._writer: asyncio.Task[None] | None = None
+        self.unwritten = 0
+        """Refusals for which there was no room."""
+
+    async def granted(self, login: Login) -> None:
+        """Written, once this returns.
+
+        Raises:
+            AccreditError: as the store; nothing was written.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._granted.append((login, done))
+        self._begin()
+        await done
+
+    def refused(self, request: AuthorizationRequest | None, outcome: Outcome) -> None:
+        """Noted; written soon."""
+        if len(self._refused) >= MOST_REFUSALS:
+            self.unwritten += 1
+            return
+        reason = outcome.reason or Reason.FAULT
+        self._refused.append(
+            logins.Refused(
+                code=reason.value,
+                message=outcome.message,
+                server_id=request.server.id if request is not None else "",
+                client_id=request.client.id if request is not None else 0,
+                address=request.client.host if request is not None else "",
+                identity=outcome.identity,
+            )
+        )
+        self._begin()
+
+    def admitted(self, request: AuthorizationRequest, outcome: Outcome, seconds: float) -> None:
+        """Written already."""
+
+    async def drained(self) -> None:
+        """All that was handed in is written, or has failed."""
+        while self._writer is not None:
+            await asyncio.wait({self._writer})
+
+    def _begin(self) -> None:
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._granted or self._refused:
+                granted = [self._granted.popleft() for _ in range(min(len(self._granted), MOST_AT_ONCE))]
+                refused = [self._refused.popleft() for _ in range(min(len(self._refused), MOST_AT_ONCE))]
+                try:
+                    await asyncio.to_thread(self._commit, [login for login, _ in granted], refused)
+                except Exception as error:  # noqa: BLE001  whoever waits gets it
+                    log.error(  # noqa: TRY400  the words say all
+                        "%d logins and %d refusals were not written: %s", len(granted), len(refused), error
+                    )
+                    self.unwritten += len(refused)
+                    for _, done in granted:
+                        if not done.done():
+                            done.set_exception(error)
+                else:
+                    for _, done in granted:
+                        if not done.done():
+                            done.set_result(None)
+        finally:
+            self._writer = None
+
+    def _commit(self, granted: list[Login], refused: list[logins.Refused]) -> None:
+        now = int(self._now())
+        with self._database.writing() as unit:
+            taken = [logins.Granted(each.session, each.jti, each.sha256) for each in granted]
+            logins.write_granted(unit, self._operator_id, taken, now)
+            logins.write_refused(unit, refused, now)
