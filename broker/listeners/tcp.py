@@ -26,7 +26,7 @@ _AT_ONCE: Final = frozenset(
 class Connection(asyncio.Protocol):
     """One socket and its session."""
 
-    __slots__ = ("_broker", "_clock", "_held", "_transport", "client", "reader", "session")
+    __slots__ = ("_broker", "_clock", "_early", "_held", "_transport", "client", "reader", "session")
 
     kind = Kind.NATS
 
@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
         self._clock = broker.core.now
         self._transport: Any = None
         self._held = False
+        self._early: list[bytes] | None = None
         self.client: Client
         self.session: Session
 
@@ -57,16 +58,25 @@ class Connection(asyncio.Protocol):
         session = self._transport.get_extra_info("ssl_object")
         if session is not None:
             client.tls = tls_facts(session)
-        self.write(broker.entrance.info(client, tls=tls))
+        info = broker.entrance.info(client, tls=tls)
         if core.full():
+            self.write(info)
             core.close(client, Closed.MAX_CONNECTIONS, texts.TOO_MANY_CONNECTIONS)
             return
-        if upgrade is not None:
-            self._transport.pause_reading()
-            broker.spawn(self._upgrade(upgrade))
+        if upgrade is None:
+            self.write(info)
+        else:
+            broker.spawn(self._upgrade(upgrade, info))
         broker.watch_entrance(self.session)
 
-    async def _upgrade(self, context: ssl.SSLContext) -> None:
+    async def _upgrade(self, context: ssl.SSLContext, info: bytes) -> None:
+        # Only here: uvloop reads on after `connection_made` whatever was asked for in it, and a client
+        # that has INFO says its hello at once, which must not be read as text.
+        self._transport.pause_reading()
+        self.write(info)
+        # What comes inside TLS before we know with whom waits: a CONNECT would be judged without its
+        # certificate.
+        self._early = []
         options = self._broker.core.options
         timeout = options.tls.timeout if options.tls is not None else 2.0
         loop = asyncio.get_running_loop()
@@ -81,8 +91,14 @@ class Connection(asyncio.Protocol):
             self._broker.core.close(self.client, Closed.TLS_HANDSHAKE_ERROR)
             return
         self.client.tls = tls_facts(self._transport.get_extra_info("ssl_object"))
+        early, self._early = self._early, None
+        for data in early or ():
+            self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
+        if self._early is not None:
+            self._early.append(data)
+            return
         self.client.last_activity = self._clock()
         reader = self.reader
         reader.feed(data)
@@ -134,8 +150,14 @@ def tls_facts(session: Any) -> TlsFacts:
         version=(session.version() or "").removeprefix("TLSv"),
         cipher=cipher[0] if cipher else "",
         certificates=certificates,
-        chains=(certificates,) if certificates else (),
+        chains=(_verified(session),) if certificates else (),
     )
+
+
+def _verified(session: Any) -> tuple[str, ...]:
+    """The chain that was verified, the client's own certificate first, as the real server tells it."""
+    chain = session._sslobj.get_verified_chain()  # noqa: SLF001  public from Python 3.13 on
+    return tuple(each.public_bytes(1) for each in chain)  # 1: PEM
 
 
 __all__ = ["Connection", "tls_facts"]
