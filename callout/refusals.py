@@ -53,6 +53,8 @@ class Reason(StrEnum):
     DISABLED = "identity.disabled"
     EXPIRED = "identity.expired"
     PASSWORD_EXPIRED = "identity.password-expired"  # noqa: S105
+    NOT_PERMITTED = "identity.not-permitted"
+    """Good, but its directory does not let it in at this time or from here."""
     AMBIGUOUS = "identity.ambiguous"
     GROUPS_INCOMPLETE = "identity.groups-incomplete"
     DENIED = "identity.denied"

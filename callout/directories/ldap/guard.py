@@ -13,6 +13,8 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 MAX_ACCOUNTS: Final = 100_000
+MAX_WRONG: Final = 64
+"""Wrong passwords remembered for one account."""
 
 
 class Entrance(Enum):
@@ -38,19 +40,18 @@ class Settled(Enum):
     """No answer came: it may have been counted."""
 
 
-class _Failure(NamedTuple):
+class _Wrong(NamedTuple):
     at: float
-    digest: str
-    known: bool
-    """Whether the directory said that it is wrong."""
     stamp: str
 
 
 class _Account:
-    __slots__ = ("failures", "good", "under_way")
+    __slots__ = ("failures", "good", "under_way", "wrong")
 
     def __init__(self) -> None:
-        self.failures: list[_Failure] = []
+        self.failures: list[float] = []
+        self.wrong: dict[str, _Wrong] = {}
+        """Digests of passwords that the directory has refused."""
         self.under_way: dict[str, int] = {}
         self.good: tuple[str, str] | None = None
         """The digest that was right last, and the stamp of the password then."""
@@ -75,7 +76,8 @@ class Guard:
         `stamp` changes when the account's password does; `counted` is what the directory itself has counted.
         """
         found = self._account(account, now)
-        if any(f.known and f.digest == digest and f.stamp == stamp for f in found.failures):
+        refused = found.wrong.get(digest)
+        if refused is not None and refused.stamp == stamp:
             return Entrance.KNOWN_WRONG
         if self._threshold == 0 or (stamp and found.good == (digest, stamp)):
             # Nobody has changed it since it was right.
@@ -83,6 +85,7 @@ class Guard:
             return Entrance.ASK
         if digest in found.under_way:
             return Entrance.WAIT
+        # Its own count knows of failures elsewhere, and of those that other replicas of this service made.
         failed = max(len(found.failures), counted)
         if failed >= self._allowed:
             return Entrance.GUARDED
@@ -100,16 +103,18 @@ class Guard:
         else:
             found.under_way.pop(digest, None)
         if ended is Settled.GOOD:
-            # As in the directory: who gets in starts from nothing. But what was wrong stays wrong.
+            # As in the directory: who gets in starts from nothing.
             found.failures = []
+            found.wrong.pop(digest, None)
             found.good = (digest, stamp)
         elif ended in {Settled.WRONG, Settled.UNKNOWN}:
-            found.failures.append(_Failure(now, digest, ended is Settled.WRONG, stamp))
+            found.failures.append(now)
+            if ended is Settled.WRONG:
+                found.wrong[digest] = _Wrong(now, stamp)
+                while len(found.wrong) > MAX_WRONG:
+                    del found.wrong[next(iter(found.wrong))]
             if found.good is not None and found.good[0] == digest:
                 found.good = None
-        self._accounts[account] = found
-        self._accounts.move_to_end(account)
-        self._make_room()
 
     def _begin(self, account: _Account, digest: str) -> None:
         account.under_way[digest] = account.under_way.get(digest, 0) + 1
@@ -118,11 +123,17 @@ class Guard:
         found = self._accounts.get(name)
         if found is None:
             found = self._accounts[name] = _Account()
-        found.failures = [f for f in found.failures if f.at > now - self._window]
+            self._make_room()
+        self._accounts.move_to_end(name)
+        since = now - self._window
+        found.failures = [at for at in found.failures if at > since]
+        found.wrong = {digest: wrong for digest, wrong in found.wrong.items() if wrong.at > since}
         return found
 
     def _make_room(self) -> None:
-        # The oldest go first; one with passwords under way would lose count of them.
-        for name in list(self._accounts)[: max(0, len(self._accounts) - self._most)]:
-            if not self._accounts[name].under_way:
-                del self._accounts[name]
+        # The oldest goes first; one with passwords under way would lose count of them.
+        if len(self._accounts) > self._most:
+            for name, account in self._accounts.items():
+                if not account.under_way:
+                    del self._accounts[name]
+                    return

@@ -31,7 +31,7 @@ MAX_ANSWER: Final = 32 * 1024 * 1024
 
 
 class _Bounded:
-    """A socket whose every wait ends at one moment: a time limit for each read lets a slow drip go on for ever."""
+    """A socket whose every wait ends at one moment: with a limit for each read a slow drip never ends."""
 
     def __init__(self, link: socket.socket, until: float) -> None:
         self.link = link
@@ -144,15 +144,14 @@ class Ldap3Dial:
                 connection.socket = _Bounded(connection.socket, until)
             if server.starttls:
                 connection.start_tls(read_server_info=False)
-                # ldap3 has ways to answer "not now" without an exception.
-                if not isinstance(connection.socket.link, ssl.SSLSocket):
-                    raise Unreached(f"{server}: StartTLS did not start")
-        except Exception as error:  # whatever it throws, the server was not reached
+        except Exception as error:  # noqa: BLE001  whatever it throws, the server was not reached
             _drop(connection)
-            if isinstance(error, Unreached):
-                raise
             fault = tls.fault if tls is not None and tls.fault else _words(error)
             raise Unreached(f"{server}: {fault}") from None
+        if tls is not None and not isinstance(connection.socket.link, ssl.SSLSocket):
+            # It has ways to answer "not now" to StartTLS without an exception.
+            _drop(connection)
+            raise Unreached(f"{server}: TLS did not start")
         return Ldap3Session(connection, server)
 
 
@@ -174,7 +173,7 @@ class Ldap3Session:
             )
         except (LDAPSASLPrepError, UnicodeError):
             raise UnsendableError from None
-        except Exception as error:  # as above: what cannot be read is no answer
+        except Exception as error:  # noqa: BLE001  whatever it throws, there was no answer
             raise self._unanswered(error) from None
         finally:
             # It would stand in ldap3's own repr of the connection.
@@ -209,7 +208,7 @@ class Ldap3Session:
             page = (result.get("controls") or {}).get(_PAGES)
             cookie = page["value"]["cookie"] if page else b""
             return Found(entries, int(result["result"]), str(result.get("message") or ""), cookie or b"")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  as in bind
             raise self._unanswered(error) from None
 
     def close(self) -> None:

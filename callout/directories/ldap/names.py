@@ -64,7 +64,7 @@ def is_sound(user: str) -> bool:
 
 
 def is_account_name(user: str) -> bool:
-    """Whether it can be put before `@domain` or behind `DOMAIN\\` without naming something else."""
+    r"""Whether it can be put before `@domain` or behind `DOMAIN\` without naming something else."""
     return is_sound(user) and not _NOT_IN_ACCOUNT_NAMES & set(user)
 
 

@@ -11,11 +11,11 @@ import msgspec
 from callout.directories.ldap.settings import Server
 
 
-class Unreached(Exception):  # noqa: N818  what happened
+class Unreached(Exception):
     """Nothing was asked of the server: it did not open, or is not who it should be."""
 
 
-class Unanswered(Exception):  # noqa: N818
+class Unanswered(Exception):
     """It was asked and gave no answer, or none that can be read. What it did is not known."""
 
 

@@ -99,7 +99,7 @@ class LdapSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A name with no realm, suffix or prefix at all is ours."""
 
     name_attribute: str = ""
-    """What stands as the name for people to read; empty: the name that was shown, without realm."""
+    """What stands as the name for people to read; empty: `uid`, or `sAMAccountName` in Active Directory."""
     attributes: tuple[str, ...] = ()
     """The attributes an identity carries, and no others."""
     kind: Kind = Kind.PERSON

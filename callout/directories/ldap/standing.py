@@ -16,7 +16,7 @@ _LOCKED: Final = 0x0010
 _PASSWORD_EXPIRED: Final = 0x80_0000
 _IS_ACTIVE_DIRECTORY: Final = "1.2.840.113556.1.4.800"  # MS-ADTS §3.1.1.3.4.3
 FOR_EVER: Final = "000001010000Z"
-"""pwdAccountLockedTime of an account that an administrator locked (draft-behera-ldap-password-policy-10 §5.3.3)."""
+"""pwdAccountLockedTime of an account locked by hand (draft-behera-ldap-password-policy-10 §5.3.3)."""
 
 _OPEN_ATTRIBUTES: Final = (
     "entryUUID",

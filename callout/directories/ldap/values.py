@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 import uuid
 from typing import Final
@@ -24,7 +24,7 @@ def seconds_of(text: str) -> float | None:
     year, month, day, hour = (int(part) for part in found.group(1, 2, 3, 4))
     minute, second = int(found[5] or 0), int(found[6] or 0)
     try:
-        moment = datetime.datetime(year, month, day, hour, minute, min(second, 59), tzinfo=datetime.UTC)
+        moment = dt.datetime(year, month, day, hour, minute, min(second, 59), tzinfo=dt.UTC)
         zone = 0 if found[8] == "Z" else _zone(found[8])
         return moment.timestamp() - zone + float(f"0.{found[7] or 0}")
     except (ValueError, OverflowError):

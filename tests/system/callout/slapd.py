@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import shutil
 import signal
@@ -287,7 +287,7 @@ class Slapd:
 
 def make_certificates(folder: Path, *, name: str = HOST) -> None:
     """`ca.crt`, and `server.crt` with `server.key` for this address, signed by it; `other-ca.crt` signed nothing."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
 
     def named(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -299,8 +299,8 @@ def make_certificates(folder: Path, *, name: str = HOST) -> None:
             .issuer_name(named(issuer))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(days=1))
         )
 
     def authority(subject: str, file: str) -> ec.EllipticCurvePrivateKey:
