@@ -20,6 +20,7 @@ from callout.policy.match import decide
 from callout.refusals import DirectoryDownError, LoginRefusedError, Reason
 from callout.request import AuthorizationRequest
 from issuer.grants import Denial, Identity, Session, groups_hash
+from issuer.keys.nkeys import PublicKey
 from issuer.tokens.envelope import Token, token_hash
 
 
@@ -61,10 +62,35 @@ class Ledger(Protocol):
         """
 
 
+class Seat(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token is asked for: a connection of a server, or, without one, a key to carry about."""
+
+    user: PublicKey
+    """The token's subject."""
+    server_id: str = ""
+    server: str = ""
+    client_id: int = 0
+    address: str = ""
+    connection_type: str = ""
+
+    @classmethod
+    def of(cls, request: AuthorizationRequest) -> Seat:
+        """The connection a server asks about."""
+        return cls(
+            user=request.user,
+            server_id=request.server.id,
+            server=request.server.name,
+            client_id=request.client.id,
+            address=request.client.host,
+            connection_type=request.client.type,
+        )
+
+
 class Login(msgspec.Struct, frozen=True, kw_only=True):
     """One login that was let in."""
 
     session: Session
+    identity: Identity
     jti: str
     sha256: str
     """Of the token, which itself is nobody's business."""
@@ -104,7 +130,7 @@ class Desk:
         self._now = now
         self._chance = chance
 
-    async def decide(self, request: AuthorizationRequest, *, deadline: float) -> Outcome:
+    async def decide(self, credentials: Credentials, seat: Seat, *, deadline: float) -> Outcome:
         """Let in or refuse; never raises for what a client, a directory or a policy does.
 
         `deadline` is on the running loop's clock, and is the directory's to keep.
@@ -114,16 +140,16 @@ class Desk:
         """
         identity: Identity | None = None
         try:
-            directory = self._directories.choose(request.credentials)
-            identity = await directory.identify(request.credentials, now=self._now(), deadline=deadline)
-            return await self._admit(request, identity)
+            directory = self._directories.choose(credentials)
+            identity = await directory.identify(credentials, now=self._now(), deadline=deadline)
+            return await self._admit(seat, identity)
         except (LoginRefusedError, DirectoryDownError) as refusal:
             return Outcome(identity=identity, reason=refusal.reason, message=str(refusal))
 
-    async def _admit(self, request: AuthorizationRequest, identity: Identity) -> Outcome:
+    async def _admit(self, seat: Seat, identity: Identity) -> Outcome:
         now = int(self._now())
         version, policy = self._rules.policy()
-        connection = Connection(address=request.client.host, type=request.client.type)
+        connection = Connection(address=seat.address, type=seat.connection_type)
         decision = decide(identity, policy, now=now, connection=connection, chance=self._chance())
         if isinstance(decision, Refusal):
             return Outcome(
@@ -137,20 +163,21 @@ class Desk:
         place = self._rules.place(grant.account)
         if place is None:
             raise LoginRefusedError(Reason.NO_ROLE, f"there is no account {grant.account}")
-        signed = mint(grant, identity, request.user, place, now=now)
-        session = session_of(request, identity, grant, place, version=version, now=now)
+        signed = mint(grant, identity, seat.user, place, now=now)
+        session = session_of(seat, identity, grant, place, version=version, now=now)
         await self._ledger.granted(
-            Login(session=session, jti=signed.claims.jti, sha256=token_hash(signed.token))
+            Login(session=session, identity=identity, jti=signed.claims.jti, sha256=token_hash(signed.token))
         )
         return Outcome(token=Token(signed.token), identity=identity, grant=grant, steps=grant.steps)
 
 
 def session_of(
-    request: AuthorizationRequest, identity: Identity, grant: Grant, place: Place, *, version: int, now: int
+    seat: Seat, identity: Identity, grant: Grant, place: Place, *, version: int, now: int
 ) -> Session:
     """What is kept of a login."""
     return Session(
-        user_key=request.user,
+        user_key=seat.user,
+        identity=identity.digest(),
         issuer=identity.issuer,
         subject=identity.subject,
         name=identity.name,
@@ -161,10 +188,12 @@ def session_of(
         policy_version=version,
         account=place.public,
         role="+".join(grant.roles),
-        server_id=request.server.id,
-        server=request.server.name,
-        client_id=request.client.id,
-        address=request.client.host,
+        server_id=seat.server_id,
+        server=seat.server,
+        client_id=seat.client_id,
+        address=seat.address,
+        connection_type=seat.connection_type,
+        proved_at=identity.authenticated_at,
         started_at=now,
         expires_at=grant.expires_at,
     )

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import msgspec
 
 from callout.answer import Voice, admitting, refusing
-from callout.desk import Desk, Outcome
+from callout.desk import Desk, Outcome, Seat
 from callout.refusals import LoginRefusedError, Reason
 from callout.request import AuthorizationRequest, Rules, SeenUsers, prove
 from issuer.errors import AccreditError
@@ -130,7 +130,7 @@ class Responder:
             return Outcome(reason=Reason.OVERLOADED, message=f"{len(self._under_way)} requests are under way")
         try:
             async with asyncio.timeout_at(limit):
-                return await self._desk.decide(request, deadline=limit)
+                return await self._desk.decide(request.credentials, Seat.of(request), deadline=limit)
         except TimeoutError:
             return Outcome(reason=Reason.TOO_LATE, message="no decision in the time the server waits")
         except AccreditError as error:

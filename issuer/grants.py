@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
 Attribute = str | int | bool | tuple[str, ...]
 """What is known of an identity under one name; several texts are a set whose order means nothing."""
 
@@ -50,13 +52,30 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     credential: str = ""
     """A digest that tells one credential from another and gives none away."""
 
+    def standing(self) -> Identity:
+        """What is true of it at every login: without when, until when and with what it was proved."""
+        return msgspec.structs.replace(self, authenticated_at=None, expires_at=None, credential="")
+
+    def document(self) -> bytes:
+        """Its standing part as canonical JSON."""
+        return _ENCODER.encode(self.standing())
+
+    def digest(self) -> str:
+        """Tells whether anything that is true of it at every login has changed."""
+        return hashlib.sha256(self.document()).hexdigest()[:32]
+
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One connection that an identity was let in on; times are seconds since 1970."""
+    """One token that an identity was given; times are seconds since 1970.
+
+    Of a connection, as a server asked for it, or portable: then there is no server and no client id.
+    """
 
     id: int = 0
     user_key: str
-    """Made by the server for this connection: its token is for no other."""
+    """Made by the server for this connection: its token is for no other. A portable one is its owner's."""
+    identity: str
+    """Digest of the identity as it was then: `Identity.digest()`."""
     issuer: str
     subject: str
     name: str
@@ -71,11 +90,19 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     server: str
     client_id: int
     address: str
+    connection_type: str = ""
+    proved_at: int | None = None
+    """`Identity.authenticated_at`, which is no part of the digest."""
     started_at: int
     expires_at: int
     ended_at: int | None = None
     reason: str = ""
     """Why it ended, in the server's words."""
+
+    @property
+    def portable(self) -> bool:
+        """Whether its token can be shown again, at any server."""
+        return not self.server_id
 
 
 class Target(StrEnum):

@@ -62,6 +62,7 @@ class LoginLedger:
                 server_id=request.server.id if request is not None else "",
                 client_id=request.client.id if request is not None else 0,
                 address=request.client.host if request is not None else "",
+                connection_type=request.client.type if request is not None else "",
                 identity=outcome.identity,
             )
         )
@@ -104,6 +105,6 @@ class LoginLedger:
     def _commit(self, granted: list[Login], refused: list[logins.Refused]) -> None:
         now = int(self._now())
         with self._database.writing() as unit:
-            taken = [logins.Granted(each.session, each.jti, each.sha256) for each in granted]
+            taken = [logins.Granted(each.session, each.identity, each.jti, each.sha256) for each in granted]
             logins.write_granted(unit, self._operator_id, taken, now)
-            logins.write_refused(unit, refused, now)
+            logins.write_refused(unit, self._operator_id, refused, now)

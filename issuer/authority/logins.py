@@ -9,6 +9,7 @@ from issuer.audit.catalogue import EventCode
 from issuer.audit.log import Event, append_many
 from issuer.grants import Identity, Session
 from issuer.store.grants import add_sessions
+from issuer.store.identities import TurnedAway, add_turned_away, keep_identities
 from issuer.store.unit import Unit
 
 ACTOR = "callout"
@@ -16,9 +17,10 @@ ACTOR = "callout"
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A login that is let in, and the id and hash of its token."""
+    """A login that is let in, whose, and the id and hash of its token."""
 
     session: Session
+    identity: Identity
     jti: str
     sha256: str
 
@@ -32,16 +34,32 @@ class Refused:
     server_id: str
     client_id: int
     address: str
+    connection_type: str = ""
     identity: Identity | None = None
 
 
 def write_granted(unit: Unit, operator_id: int, logins: Sequence[Granted], now: int) -> None:
     """Many at once: a commit costs more than all the rest of a login."""
+    keep_identities(unit, operator_id, [login.identity for login in logins], now)
     add_sessions(unit, operator_id, [login.session for login in logins])
     append_many(unit, [_granted(login) for login in logins], now)
 
 
-def write_refused(unit: Unit, refusals: Sequence[Refused], now: int) -> None:
+def write_refused(unit: Unit, operator_id: int, refusals: Sequence[Refused], now: int) -> None:
+    known = [
+        TurnedAway(
+            identity=refusal.identity.digest(),
+            code=refusal.code,
+            address=refusal.address,
+            connection_type=refusal.connection_type,
+            proved_at=refusal.identity.authenticated_at,
+            at=now,
+        )
+        for refusal in refusals
+        if refusal.identity is not None
+    ]
+    keep_identities(unit, operator_id, [each.identity for each in refusals if each.identity is not None], now)
+    add_turned_away(unit, operator_id, known)
     append_many(unit, [_refused(refusal) for refusal in refusals], now)
 
 

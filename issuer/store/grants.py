@@ -69,10 +69,11 @@ def add_sessions(unit: Unit, operator_id: int, sessions: Sequence[Session]) -> N
     """Those who were let in, many at once."""
     rows = [
         (
-            operator_id, each.user_key, each.issuer, each.subject, each.name, each.kind.value, each.directory,
-            each.groups_hash, _listed(each.bindings), each.policy_version, each.account, each.role,
-            each.server_id, each.server, each.client_id, each.address, each.started_at, each.expires_at,
-            each.ended_at, each.reason,
+            operator_id, each.user_key, each.identity, each.issuer, each.subject, each.name,
+            each.kind.value, each.directory, each.groups_hash, _listed(each.bindings),
+            each.policy_version, each.account, each.role,
+            each.server_id, each.server, each.client_id, each.address, each.connection_type, each.proved_at,
+            each.started_at, each.expires_at, each.ended_at, each.reason,
         )
         for each in sessions
     ]  # fmt: skip

@@ -232,7 +232,8 @@ sessions = Table(
     metadata,
     Column("id", Number, primary_key=True),
     _number("operator_id", ForeignKey("operators.id")),
-    _words("user_key"),  # made by the server for one connection
+    _words("user_key"),  # made by the server for one connection, or its owner's if portable
+    _words("identity"),  # digest, as in `identities`
     _words("issuer"),
     _words("subject"),
     _words("name"),
@@ -243,14 +244,74 @@ sessions = Table(
     _number("policy_version"),
     _words("account"),
     _words("role"),
-    _words("server_id"),
+    _words("server_id"),  # '' if portable
     _words("server"),
     _number("client_id"),
     _words("address"),
+    _words("connection_type"),
+    _number("proved_at", nullable=True),
     _number("started_at"),
     _number("expires_at"),
     _number("ended_at", nullable=True),
     _words("reason"),
+    Index("ix_sessions_operator_id_started_at", "operator_id", "started_at"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("id", Number, primary_key=True),
+    _number("operator_id", ForeignKey("operators.id")),
+    _words("digest"),
+    _words("document"),  # canonical JSON: what is true of somebody at every login
+    _number("first_seen"),
+    UniqueConstraint("operator_id", "digest"),
+)
+
+turned_away = Table(  # by the policy or a denial, after it was known who it was
+    "turned_away",
+    metadata,
+    Column("id", Number, primary_key=True),
+    _number("operator_id", ForeignKey("operators.id")),
+    _words("identity"),  # digest, as in `identities`
+    _words("code"),
+    _words("address"),
+    _words("connection_type"),
+    _number("proved_at", nullable=True),
+    _number("at"),
+    Index("ix_turned_away_operator_id_at", "operator_id", "at"),
+)
+
+provisioned = Table(  # what a provider of identities told us of somebody (SCIM 2.0)
+    "provisioned",
+    metadata,
+    Column("id", Text, primary_key=True),  # ours, a UUID
+    _number("operator_id", ForeignKey("operators.id")),
+    _words("directory"),
+    _words("user_name"),
+    _words("external_id"),
+    _number("active"),
+    _words("document"),  # JSON, as it was sent
+    _number("created_at"),
+    _number("changed_at"),
+    UniqueConstraint("operator_id", "directory", "user_name"),
+)
+
+notices = Table(  # what was told us from outside, so that it counts once
+    "notices",
+    metadata,
+    _words("source"),
+    _words("notice_id"),
+    _number("at"),
+    PrimaryKeyConstraint("source", "notice_id"),
+)
+
+cursors = Table(  # how far something outside has been followed
+    "cursors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _words("value"),
+    _number("at"),
 )
 
 denials = Table(
@@ -270,4 +331,6 @@ denials = Table(
 
 # What records how delivery fares, or that a connection is over, changes nobody's rights and may be
 # written without an event.
-BOOKKEEPING: Final[frozenset[Any]] = frozenset({outbox, servers, deliveries, sessions, custody})
+BOOKKEEPING: Final[frozenset[Any]] = frozenset(
+    {outbox, servers, deliveries, sessions, identities, turned_away, notices, cursors, custody}
+)

@@ -1,4 +1,4 @@
-"""What the auth callout remembers: policies, sessions, and who is denied.
+"""What the auth callout remembers: policies, sessions, whose, who is denied, and what it was told.
 
 Revises: 0001
 """
@@ -62,6 +62,7 @@ def upgrade() -> None:
         row_id(),
         number("operator_id"),
         words("user_key"),
+        words("identity"),
         words("issuer"),
         words("subject"),
         words("name"),
@@ -76,6 +77,8 @@ def upgrade() -> None:
         words("server"),
         number("client_id"),
         words("address"),
+        words("connection_type"),
+        number("proved_at", nullable=True),
         number("started_at"),
         number("expires_at"),
         number("ended_at", nullable=True),
@@ -87,6 +90,63 @@ def upgrade() -> None:
     partial("ix_sessions_open_identity", "sessions", OPEN, "issuer", "subject")
     partial("ix_sessions_open_user_key", "sessions", OPEN, "user_key")
     partial("ix_sessions_open_client", "sessions", OPEN, "server_id", "client_id")
+    op.create_index("ix_sessions_operator_id_started_at", "sessions", ["operator_id", "started_at"])
+    op.create_table(
+        "identities",
+        row_id(),
+        number("operator_id"),
+        words("digest"),
+        words("document"),
+        number("first_seen"),
+        of_operator("identities"),
+        key("identities"),
+        sa.UniqueConstraint("operator_id", "digest", name="uq_identities_operator_id_digest"),
+    )
+    op.create_table(
+        "turned_away",
+        row_id(),
+        number("operator_id"),
+        words("identity"),
+        words("code"),
+        words("address"),
+        words("connection_type"),
+        number("proved_at", nullable=True),
+        number("at"),
+        of_operator("turned_away"),
+        key("turned_away"),
+    )
+    op.create_index("ix_turned_away_operator_id_at", "turned_away", ["operator_id", "at"])
+    op.create_table(
+        "provisioned",
+        words("id"),
+        number("operator_id"),
+        words("directory"),
+        words("user_name"),
+        words("external_id"),
+        number("active"),
+        words("document"),
+        number("created_at"),
+        number("changed_at"),
+        of_operator("provisioned"),
+        key("provisioned"),
+        sa.UniqueConstraint(
+            "operator_id", "directory", "user_name", name="uq_provisioned_operator_id_directory_user_name"
+        ),
+    )
+    op.create_table(
+        "notices",
+        words("source"),
+        words("notice_id"),
+        number("at"),
+        sa.PrimaryKeyConstraint("source", "notice_id", name="pk_notices"),
+    )
+    op.create_table(
+        "cursors",
+        words("name"),
+        words("value"),
+        number("at"),
+        sa.PrimaryKeyConstraint("name", name="pk_cursors"),
+    )
     op.create_table(
         "denials",
         row_id(),
@@ -119,5 +179,14 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("denials", "sessions", "policies"):
+    for table in (
+        "denials",
+        "cursors",
+        "notices",
+        "provisioned",
+        "turned_away",
+        "identities",
+        "sessions",
+        "policies",
+    ):
         op.drop_table(table)

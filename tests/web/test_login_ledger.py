@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from callout.desk import Login, Outcome
 from callout.refusals import Reason
 from issuer.audit import log
 from issuer.audit.catalogue import EventCode
 from issuer.errors import AccreditError
+from issuer.grants import Identity
 from issuer.store import grants
+from issuer.store.identities import identities_of, turned_away_since
 from issuer.store.unit import Database
 from tests.issuer.store.founding import NOW, Founded, found
 from tests.issuer.store.test_grants import session
@@ -32,8 +35,13 @@ def founded(database: Database) -> Founded:
     return found(database)
 
 
+ANN = Identity(issuer="https://id.example", subject="ann", name="Ann", directory="okta", groups=("staff",))
+
+
 def login(number: int) -> Login:
-    return Login(session=session(number), jti=f"J{number}", sha256="0" * 64)
+    return Login(
+        session=session(number, identity=ANN.digest()), identity=ANN, jti=f"J{number}", sha256="0" * 64
+    )
 
 
 def ledger(database: Database, founded: Founded) -> LoginLedger:
@@ -53,6 +61,23 @@ def test_what_was_granted_is_there_with_its_event(database: Database, founded: F
     assert {each.client_id for each in open_} == set(range(50))
     assert {entry.body.target for entry in events} == {each.user_key for each in open_}
     assert events[0].body.artefacts == ((f"J{open_[0].client_id}", "0" * 64),)
+
+
+def test_whose_it_was_is_kept_once_and_without_its_proof(database: Database, founded: Founded) -> None:
+    proved = replace(ANN, credential="c", authenticated_at=NOW, expires_at=NOW + 9)
+    away = Outcome(identity=proved, reason=Reason.NO_BINDING, message="no binding takes it")
+
+    async def run() -> None:
+        book = ledger(database, founded)
+        await asyncio.gather(*(book.granted(login(number)) for number in range(5)))
+        book.refused(None, away)
+        await book.drained()
+
+    asyncio.run(run())
+    with database.reading() as unit:
+        assert identities_of(unit, founded.operator.id, [proved.digest()]) == {ANN.digest(): ANN}
+        (turned,) = turned_away_since(unit, founded.operator.id, NOW)
+    assert (turned.identity, turned.code, turned.proved_at) == (ANN.digest(), Reason.NO_BINDING, NOW)
 
 
 def test_refusals_are_written_though_nobody_waits_for_them(database: Database, founded: Founded) -> None:

@@ -16,6 +16,7 @@ from tests.issuer.store.founding import NOW, Founded, told
 def session(number: int = 1, **members: Any) -> Session:
     made = Session(
         user_key=f"U{number}",
+        identity="0" * 32,
         issuer="https://id.example",
         subject="ann",
         name="Ann",
