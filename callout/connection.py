@@ -8,7 +8,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import nats
 from nats.aio.client import Client
@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from callout.responder import QUEUE, SUBJECT, XKEY_HEADER, Responder
+from callout.responder import QUEUE, SUBJECT, XKEY_HEADER, Question
 from issuer.errors import Unavailable
 from issuer.tokens.envelope import Token
 from issuer.tokens.signer import Signer
@@ -30,6 +30,14 @@ _MOST_PENDING: Final = 65_536
 
 Credentials = Callable[[], tuple[Token, Signer]]
 """The service's own user; asked again at every connection, so that it may be a fresh one."""
+
+
+class Hearer(Protocol):
+    """Who is handed the questions."""
+
+    def hear(self, question: Question) -> None: ...
+
+    async def drained(self, seconds: float) -> bool: ...
 
 
 class _Asked:
@@ -56,14 +64,17 @@ class Connection:
         self,
         urls: Sequence[str],
         credentials: Credentials,
-        responder: Responder,
+        responder: Hearer,
         *,
         tls: ssl.SSLContext | None = None,
+        queue: str = QUEUE,
     ) -> None:
+        """Whoever shares a `queue` shares the questions; without one everybody hears all."""
         self._urls = list(urls)
         self._credentials = credentials
         self._responder = responder
         self._tls = tls
+        self._queue = queue
         self._client: Client | None = None
         self._subscription: Subscription | None = None
 
@@ -113,7 +124,7 @@ class Connection:
             ) from None
         self._client = client
         self._subscription = await client.subscribe(
-            SUBJECT, queue=QUEUE, cb=self._heard, pending_msgs_limit=_MOST_PENDING
+            SUBJECT, queue=self._queue, cb=self._heard, pending_msgs_limit=_MOST_PENDING
         )
         await client.flush()
 

@@ -16,6 +16,8 @@ class Reason(StrEnum):
     # the request of the server
     REQUEST_MALFORMED = "request.malformed"
     REQUEST_UNSIGNED = "request.unsigned"
+    REQUEST_STRANGER = "request.unknown-server"
+    """Signed by a server that was never seen in the system account."""
     REQUEST_FOREIGN = "request.foreign"
     REQUEST_EXPIRED = "request.expired"
     REQUEST_REPLAYED = "request.replayed"

@@ -116,7 +116,9 @@ def prove(body: bytes, sender: str, rules: Rules, seen: SeenUsers, *, now: int) 
         raise _refused(Reason.REQUEST_FOREIGN, f"it is about account {claims.sub}, not {rules.account}")
     if rules.servers is not None and claims.iss not in rules.servers:
         raise _refused(
-            Reason.REQUEST_FOREIGN, f"server {claims.iss} was never seen in the system account", at=claims.iss
+            Reason.REQUEST_STRANGER,
+            f"server {claims.iss} was never seen in the system account",
+            at=claims.iss,
         )
     if not is_public(asked.user_nkey, Role.USER):
         raise _refused(Reason.REQUEST_MALFORMED, "it names no user key")

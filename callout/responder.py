@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -64,17 +64,21 @@ class Responder:
     def __init__(
         self,
         desk: Desk,
-        voice: Voice,
+        voice: Callable[[], Voice],
         rules: Callable[[], Rules],
         recorder: Recorder,
         *,
         now: Callable[[], float],
         settings: Settings | None = None,
+        meet: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
+        """`voice` and `rules` are asked at every question; `meet` whether a server that is not among
+        those we know has been seen since, which may take the time of a question to all servers."""
         self._desk = desk
         self._voice = voice
         self._rules = rules
         self._recorder = recorder
+        self._meet = meet
         self._now = now
         self._settings = settings or Settings()
         self._seen = SeenUsers()
@@ -108,21 +112,36 @@ class Responder:
         `heard` is when it came, on the loop's clock: the server has been waiting since then.
         """
         try:
-            request = prove(question.body, question.sender, self._rules(), self._seen, now=int(self._now()))
+            request = await self._prove(question)
         except LoginRefusedError as refusal:
             log.warning("no answer to a request: %s (%s)", refusal, refusal.reason.value)
             self._recorder.refused(None, Outcome(reason=refusal.reason, message=str(refusal)))
             return
+        voice = self._voice()
         limit = heard + min(request.patience, self._settings.patience) - self._settings.margin
         outcome = await self._outcome(request, limit)
         if outcome.token is None:
             reason = outcome.reason or Reason.TOO_LATE
             log.info("refused %r: %s (%s)", request.credentials, outcome.message, reason.value)
-            await self._send(question, refusing(request, reason, self._voice, now=int(self._now())))
+            await self._send(question, refusing(request, reason, voice, now=int(self._now())))
             self._recorder.refused(request, outcome)
             return
-        await self._send(question, admitting(request, outcome.token, self._voice, now=int(self._now())))
+        await self._send(question, admitting(request, outcome.token, voice, now=int(self._now())))
         self._recorder.admitted(request, outcome, asyncio.get_running_loop().time() - heard)
+
+    async def _prove(self, question: Question) -> AuthorizationRequest:
+        def proved() -> AuthorizationRequest:
+            return prove(question.body, question.sender, self._rules(), self._seen, now=int(self._now()))
+
+        try:
+            return proved()
+        except LoginRefusedError as refusal:
+            # A server that has just joined may ask before we have heard of it.
+            if refusal.reason is not Reason.REQUEST_STRANGER or refusal.at is None or self._meet is None:
+                raise
+            if not await self._meet(refusal.at):
+                raise
+        return proved()
 
     async def _outcome(self, request: AuthorizationRequest, limit: float) -> Outcome:
         # Its own task is among those under way.

@@ -37,7 +37,7 @@ def up(workspace: Workspace, **values: Any) -> None:
         found_example(workspace.authority)
         operator = workspace.ask(the_operator, settings.operator)
         wiring = Wiring(settings, workspace.authority, operator)
-        _run(run_embedded(wiring, shape, lambda ready: _say_up(workspace, ready)))
+        run_service(run_embedded(wiring, shape, lambda ready: _say_up(workspace, ready)))
 
 
 @verb()
@@ -59,7 +59,7 @@ def serve(workspace: Workspace, **values: Any) -> None:
             hint="accredit edit operator --service-url nats://host:4222",
         )
     wiring = Wiring(settings, workspace.authority, operator)
-    _run(
+    run_service(
         run(
             wiring,
             urls,
@@ -71,7 +71,8 @@ def serve(workspace: Workspace, **values: Any) -> None:
     )
 
 
-def _run(service: Any) -> None:
+def run_service(service: Any) -> None:
+    """Run a coroutine on the fastest loop there is."""
     try:
         import uvloop
     except ImportError:

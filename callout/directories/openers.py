@@ -87,11 +87,10 @@ def oidc(document: Settings, at: str, _: Ledgers) -> Directory:
 
 
 def ldap(document: Settings, at: str, _: Ledgers) -> Directory:
-    from callout.directories.ldap import settings as ldap_settings
     from callout.directories.ldap.directory import LdapDirectory
+    from callout.directories.ldap.settings import LdapSettings
 
-    settings = read_settings(document, ldap_settings.LdapSettings, at=at, secrets=(ldap_settings.Secret,))
-    return LdapDirectory(settings)
+    return LdapDirectory(read_settings(document, LdapSettings, at=at))
 
 
 def _ledger(of: Callable[[str], L] | None, name: str, at: str) -> L:

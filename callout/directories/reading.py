@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -35,18 +35,16 @@ def read_settings(
     *,
     at: str = "",
     environment: Mapping[str, str] | None = None,
-    secrets: tuple[Callable[[str], Any], ...] = (),
 ) -> T:
     """A settings struct from plain data; `Secret` members are read from where they refer to.
 
-    `at` is the pointer to the document itself, put before the place of every fault; `secrets` are other
-    types that are made from a secret's text.
+    `at` is the pointer to the document itself, put before the place of every fault.
 
     Raises:
         DirectorySettingsError: a member unknown, missing or of the wrong kind; a secret that is not there.
         AccreditError: whatever the struct itself refuses, with its place in the document.
     """
-    hook = _Hook(os.environ if environment is None else environment, secrets)
+    hook = _Hook(os.environ if environment is None else environment)
     root = msgspec.inspect.type_info(shape)
     structs = list(_structs(document, root, at))
     for struct in structs:
@@ -89,9 +87,8 @@ def _converted(document: object, shape: type[T], at: str, hook: _Hook) -> T:
 class _Hook:
     """Makes what plain data has no form for."""
 
-    def __init__(self, environment: Mapping[str, str], secrets: tuple[Callable[[str], Any], ...]) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._secrets = secrets
         self.fault: SecretError | None = None
 
     def __call__(self, shape: type, value: Any) -> Any:
@@ -100,13 +97,12 @@ class _Hook:
             raise TypeError("Expected `str`")
         if shape is Path:
             return Path(value)
-        if shape is Secret or shape in self._secrets:
+        if shape is Secret:
             try:
-                secret = read_secret(value, environment=self._environment)
+                return read_secret(value, environment=self._environment)
             except SecretError as fault:
                 self.fault = fault
                 raise ValueError(fault.message) from None
-            return secret if shape is Secret else shape(secret.reveal())
         raise NotImplementedError(shape)
 
 

@@ -15,7 +15,7 @@ from issuer.audit.catalogue import EventCode
 from issuer.authority.changes import PermissionChange, with_permissions
 from issuer.authority.desk import Turn
 from issuer.authority.finding import the_operator
-from issuer.authority.signing import first_held, head, operator_keys
+from issuer.authority.signing import first_held, head, operator_keys, plain_keys
 from issuer.claims.account import AccountClaims
 from issuer.claims.fields import ResponsePermission
 from issuer.claims.operator import OperatorClaims
@@ -141,9 +141,7 @@ def _signing_key(
     unit: Unit, keyring: Keyring, authority: OperatorClaims, account: AccountClaims
 ) -> PublicKey:
     """The account's identity, or where that may not sign a plain signing key: never a role's (nsc#719)."""
-    plain = [PublicKey(entry) for entry in account.nats.signing_keys if isinstance(entry, str)]
-    allowed = plain if authority.nats.strict_signing_key_usage else [account.sub, *plain]
-    for public in allowed:
+    for public in plain_keys(account, authority):
         if keyring.has(unit, public):
             return public
     raise NotFound(

@@ -172,6 +172,13 @@ def first_held(unit: Unit, keyring: Keyring, allowed: list[PublicKey], whose: st
     )
 
 
+def plain_keys(account: AccountClaims, operator: OperatorClaims) -> list[PublicKey]:
+    """What signs for an account in its own name: its identity, where the operator allows that, and its
+    signing keys that stand for no role."""
+    plain = [PublicKey(entry) for entry in account.nats.signing_keys if isinstance(entry, str)]
+    return plain if operator.nats.strict_signing_key_usage else [account.sub, *plain]
+
+
 def checked(claims: Any, now: int) -> tuple[Finding, ...]:
     """The findings of claims about to be signed.
 

@@ -134,6 +134,11 @@ VERBS: Final[Table] = {
     ),
     "up": ("web.cli:up", "everything in one process, with a broker of its own"),
     "serve": ("web.cli:serve", "the service beside NATS servers of your own"),
+    "callout": Branch(
+        "logins of people, services and devices, decided by a policy",
+        enable=("web.cli_callout:enable", "set an account up for it, in one step, and try it"),
+        serve=("web.cli_callout:serve", "answer servers that ask about logins"),
+    ),
     "broker": ("broker.cli:broker", "the reference broker alone, with nats-server's flags and files"),
     "explain": ("web.explaining:explain", "may this user do that, and why: the gates, one by one"),
     "doctor": ("issuer.cli.doctor:doctor", "look for what is wrong with this installation"),

@@ -137,7 +137,7 @@ def test_what_does_not_open(asking: Asking, sender: str) -> None:
 
 def test_a_server_that_was_never_seen_asks_in_vain(asking: Asking) -> None:
     known = frozenset({FOREIGN.public})
-    assert reason(asking, asking.token(), servers=known) is Reason.REQUEST_FOREIGN
+    assert reason(asking, asking.token(), servers=known) is Reason.REQUEST_STRANGER
     assert proved(asking, asking.token(), servers=known | {asking.server.public})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,17 +42,20 @@ class Station:
     counter: Counter = field(default_factory=lambda: Counter(NOW))
     sealed: bool = False
     settings: Settings = field(default_factory=Settings)
+    rules: dict[str, Any] = field(default_factory=dict)
+    meet: Callable[[str], Awaitable[bool]] | None = None
 
     def responder(self) -> Responder:
         curve = self.asking.curve if self.sealed else None
         voice = Voice(account=self.asking.account.public, signer=SeedSigner(self.asking.account), curve=curve)
         return Responder(
             self.counter.desk(),
-            voice,
-            lambda: self.asking.rules(curve=curve),
+            lambda: voice,
+            lambda: self.asking.rules(curve=curve, **self.rules),
             self.counter,
             now=lambda: self.counter.now,
             settings=self.settings,
+            meet=self.meet,
         )
 
     def ask(self, **said: Any) -> Asked:
@@ -116,12 +120,41 @@ def test_an_answer_names_the_account_its_signing_key_is_of(station: Station) -> 
 
     async def run() -> None:
         responder = station.responder()
-        responder._voice = Voice(account=station.asking.account.public, signer=SeedSigner(signing))
+        voice = Voice(account=station.asking.account.public, signer=SeedSigner(signing))
+        responder._voice = lambda: voice
         await responder.answer(asked, heard=asyncio.get_running_loop().time())
 
     asyncio.run(run())
     response = decode(asked.answers[0].decode(), AuthorizationResponseClaims).claims
     assert (response.iss, response.nats.issuer_account) == (signing.public, station.asking.account.public)
+
+
+def test_a_server_that_has_just_joined_is_met_before_it_is_answered(station: Station) -> None:
+    station.rules = {"servers": frozenset()}
+    asked: list[str] = []
+
+    async def meet(server: str) -> bool:
+        asked.append(server)
+        station.rules["servers"] = frozenset({server})
+        return True
+
+    station.meet = meet
+    assert station.answered(station.ask()).nats.jwt
+    assert asked == [station.asking.server.public]
+
+
+def test_a_server_nobody_has_seen_gets_no_answer(station: Station) -> None:
+    station.rules = {"servers": frozenset()}
+
+    async def meet(_: str) -> bool:
+        return False
+
+    station.meet = meet
+    asked = station.ask()
+    asyncio.run(station.responder().answer(asked, heard=0.0))
+    assert asked.answers == []
+    ((request, outcome),) = station.counter.told
+    assert (request, outcome.reason) == (None, Reason.REQUEST_STRANGER)
 
 
 # --- refusals ----------------------------------------------------------------------------------------

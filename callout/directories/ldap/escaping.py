@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@")
-_SPECIAL_IN_NAMES: Final = frozenset('"+,;<=>\\')
+_SPECIAL_IN_NAMES: Final = frozenset('"#+,;<=>\\')
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 USER: Final = "user"
@@ -31,7 +31,7 @@ def name_value(value: str) -> str:
     out = []
     last = len(value) - 1
     for place, char in enumerate(value):
-        if char in _SPECIAL_IN_NAMES or (char == "#" and place == 0) or (char == " " and place in {0, last}):
+        if char in _SPECIAL_IN_NAMES or (char == " " and place in {0, last}):
             out.append("\\" + char)
         elif char < " " or char == "\x7f":
             out.append(f"\\{ord(char):02x}")

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from callout.directories.ldap.escaping import SHOWN, USER, placeholders
+from callout.directories.secrets import Secret
 from issuer.errors import Refused
 from issuer.grants import Kind
 
@@ -24,27 +25,6 @@ class LdapSettingsError(Refused):
     """A setting that cannot work, or that would not be safe; `at` names it."""
 
     code = "ldap.settings"
-
-
-class Secret:
-    """A password of ours: it has to be asked for, and shows itself nowhere."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __bool__(self) -> bool:
-        return bool(self._value.strip())
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    def __reduce__(self) -> str | tuple[object, ...]:
-        raise TypeError("a secret is not written anywhere")
 
 
 class ServiceAccount(msgspec.Struct, frozen=True):

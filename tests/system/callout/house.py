@@ -87,7 +87,7 @@ class House:
         rules = Rules(account=self.door.public, curve=curve)
         self.counter.now = time.time()
         return Responder(
-            self.counter.desk(), voice, lambda: rules, self.counter, now=time.time, settings=settings
+            self.counter.desk(), lambda: voice, lambda: rules, self.counter, now=time.time, settings=settings
         )
 
     def connection(self, port: int, responder: Responder) -> Connection:

@@ -1,0 +1,1 @@
+"""The callout service: its configuration, its account, and its parts put together."""

@@ -1,0 +1,53 @@
+"""The file `accredit callout serve` works from: whose logins, by which directories, and what goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from callout.directories.opening import Configured, read_directories
+from callout.directories.reading import read_settings
+from callout.responder import Settings as Timing
+from web.documents import read_file
+
+DEFAULT_ACCOUNT: Final = "CALLOUT"
+
+
+class CallingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file may hold. What belongs to one part is read by that part."""
+
+    account: str = DEFAULT_ACCOUNT
+    """The account whose logins are decided."""
+    directories: list[Any]
+    timing: Timing = Timing()
+    """How long servers wait, and how much is taken on at once."""
+    admission: Mapping[str, Any] = {}
+    exchange: Mapping[str, Any] | None = None
+    triggers: Mapping[str, Any] = {}
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was read, its directories by name and kind; their own settings are read when they open."""
+
+    settings: CallingSettings
+    directories: tuple[Configured, ...]
+
+
+def read_configuration(path: Path) -> Configuration:
+    """A configuration from its file.
+
+    Raises:
+        NotFound: it cannot be read.
+        BadDocument: it is not YAML, or holds a seed.
+        DirectorySettingsError: a member is unknown, missing or of the wrong kind.
+    """
+    return configuration_of(read_file(path))
+
+
+def configuration_of(document: Any) -> Configuration:
+    """A configuration from plain data."""
+    settings = read_settings(document, CallingSettings)
+    return Configuration(settings=settings, directories=read_directories(settings.directories))

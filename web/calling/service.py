@@ -1,0 +1,169 @@
+"""`accredit callout serve`: the callout's parts put together, over the store and beside the servers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from callout.connection import Connection
+from callout.desk import Desk
+from callout.directories.opening import Directories
+from callout.responder import Responder
+from issuer.delivery.shift import until
+from issuer.delivery.system_account import Tls
+from issuer.errors import AccreditError, Unavailable
+from web.app import application
+from web.calling.account import AccountKept
+from web.calling.configuration import Configuration
+from web.calling.roster import ServerRoster
+from web.login_ledger import LoginLedger
+from web.ready import Ready, remove
+from web.rulebook import REFRESH, Rulebook
+from web.running import Part, http_part, listen, run_together, stopped_by_signals
+from web.wiring import Wiring
+
+log = logging.getLogger("accredit.callout")
+
+AGAIN_SECONDS: Final = 1.0
+DRAIN_SECONDS: Final = 5.0
+"""For what is under way when told to stop; servers give up sooner."""
+
+
+class Calling:
+    """One process of the callout. Everything that waits for the outside is a part."""
+
+    def __init__(self, wiring: Wiring, configuration: Configuration, urls: Sequence[str]) -> None:
+        """Read what is in the store.
+
+        Raises:
+            AccreditError: the account is not set up, or a seed of it is not stored here.
+        """
+        operator = wiring.operator
+        keyring = wiring.authority.keyring
+        self._wiring = wiring
+        self.ready = asyncio.Event()
+        """Set while questions are heard."""
+        self.account = AccountKept(wiring.database, keyring, operator, configuration.settings.account)
+        self.account.refresh()
+        self.directories = Directories(configuration.directories)
+        self.rulebook = Rulebook(wiring.database, keyring, operator.id, now=time.time)
+        self.rulebook.refresh()
+        self.ledger = LoginLedger(wiring.database, operator.id, now=time.time)
+        self.roster = ServerRoster(wiring.connector(urls))
+        self.desk = Desk(self.directories, self.rulebook, self.ledger, now=time.time)
+        self.responder = Responder(
+            self.desk,
+            lambda: self.account.now.voice,
+            lambda: self.account.rules(self.roster.servers),
+            self.ledger,
+            now=time.time,
+            settings=configuration.settings.timing,
+            meet=self.roster.meet,
+        )
+        self.connection = Connection(
+            urls,
+            lambda: self.account.now.service,
+            self.responder,
+            tls=Tls.of(wiring.settings).context(),
+        )
+
+    def parts(self) -> list[Part]:
+        return [self.roster.run, self._keep_up, self._answer]
+
+    def health(self) -> dict[str, object]:
+        """For who watches: nothing here is secret."""
+        state = {each.name: "ok" if each.ready else "disabled" for each in self.directories.state()}
+        return {"callout": "ok" if self.connection.connected else "down", "directories": state}
+
+    async def _keep_up(self, stop: asyncio.Event) -> None:
+        """The rules and the account, as the store has them."""
+        rules = asyncio.create_task(self.rulebook.keep_up())
+        well = True
+        try:
+            while not stop.is_set():
+                try:
+                    await asyncio.to_thread(self.account.refresh)
+                    well = True
+                except AccreditError as error:
+                    if well:
+                        log.error("the callout's account cannot be read: %s", error)  # noqa: TRY400
+                    well = False
+                await until(stop, REFRESH)
+        finally:
+            rules.cancel()
+            await asyncio.gather(rules, return_exceptions=True)
+
+    async def _answer(self, stop: asyncio.Event) -> None:
+        """Hear questions once it is known who may ask; at the end answer what was heard."""
+        await self.directories.start()
+        try:
+            await _first(stop, self.roster.met)
+            while not stop.is_set() and not self.connection.connected:
+                try:
+                    await self.connection.open()
+                except Unavailable as error:
+                    log.warning("%s", error)
+                    await until(stop, AGAIN_SECONDS)
+            if not stop.is_set():
+                self.ready.set()
+                await stop.wait()
+        finally:
+            self.ready.clear()
+            await self.connection.close(patience=DRAIN_SECONDS)
+            await self.ledger.drained()
+            await self.directories.close()
+
+
+async def serve_callout(
+    wiring: Wiring,
+    configuration: Configuration,
+    urls: Sequence[str],
+    *,
+    host: str,
+    http_port: int,
+    ready_file: Path | None,
+    said: Callable[[Ready, Calling], None],
+) -> None:
+    """Run until a signal says stop."""
+    stop = asyncio.Event()
+    calling = Calling(wiring, configuration, urls)
+    listener = listen(host, http_port)
+    bound_host, bound_port = listener.getsockname()[:2]
+    ready = Ready(
+        http=f"http://{bound_host}:{bound_port}",
+        nats=",".join(urls),
+        monitor="",
+        data_dir=str(wiring.settings.data_dir),
+        operator=wiring.operator.public,
+        system_account=wiring.operator_claims().nats.system_account,
+    )
+    app = application(wiring.authority, calling.health)
+
+    async def tell(stop: asyncio.Event) -> None:
+        await _first(stop, calling.ready)
+        if not stop.is_set():
+            if ready_file is not None:
+                ready.write(ready_file)
+            said(ready, calling)
+        await stop.wait()
+
+    with stopped_by_signals(stop):
+        try:
+            await run_together(stop, http_part(app, listener), tell, *calling.parts())
+        finally:
+            if ready_file is not None:
+                remove(ready_file)
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Until one of them is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
