@@ -90,6 +90,8 @@ VERBS: Final[Table] = {
         config=("issuer.cli.generate_config:config", "a nats-server configuration for an operator"),
         activation=("issuer.cli.generate:activation", "leave to import a private export"),
         nkey=("issuer.cli.generate:nkey", "new key pairs"),
+        api_key=("web.cli_credentials:api_key", "an API key for a callout's directory"),
+        password_hash=("web.cli_credentials:password_hash", "what a callout's directory keeps of a password"),
     ),
     "revoke": ("issuer.cli.revoke:revoke", "cut a user off, at once and on every server"),
     "revocations": Branch(
