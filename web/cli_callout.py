@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -56,26 +57,27 @@ def enable(workspace: Workspace, **values: Any) -> int:
     if values["no_test"]:
         workspace.remind_of_push(outcome.name)
     elif good:
-        screen.hint(
-            "next: accredit callout policy set policy.yaml; accredit callout serve --config callout.yaml"
-        )
+        screen.hint("next: accredit callout policy set policy.yaml; accredit callout serve callout.yaml")
     return OK if good else FINDINGS
 
 
 @verb()
-@click.option("--config", "config", type=click.Path(path_type=Path), required=True, help="callout.yaml")
+@click.argument("file", type=click.Path(path_type=Path), metavar="CALLOUT.YAML")
 @click.option("--http-port", type=click.IntRange(0, 65535), default=8521, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="address to listen on")
 @click.option("--ready-file", type=click.Path(path_type=Path), help="written as JSON when all is ready")
+@click.option("--verbose", is_flag=True, help="say more in the log")
 @server_options
 def serve(workspace: Workspace, **values: Any) -> None:
     """Answer servers that ask about logins. Any number of these may run; they share the work."""
     from web.calling.service import serve_callout
     from web.cli import run_service
+    from web.running import log_to_stderr
     from web.wiring import Wiring
 
     take_server_flags(workspace, values)
-    configuration = read_configuration(values["config"])
+    log_to_stderr(logging.DEBUG if values["verbose"] else logging.INFO)
+    configuration = read_configuration(values["file"])
     _, urls = operator_and_urls(workspace)
     wiring = Wiring(
         workspace.settings, workspace.authority, workspace.ask(the_operator, workspace.settings.operator)

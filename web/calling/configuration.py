@@ -1,4 +1,4 @@
-"""The file `accredit callout serve` works from: whose logins, by which directories, and what goes with it."""
+"""The file `accredit callout serve` is given: whose logins, by which directories, and what goes with it."""
 
 from __future__ import annotations
 
