@@ -118,7 +118,7 @@ def test_a_token_beside_a_password_leaves_open_whose_login_it_is() -> None:
         ("CORP\\ann", PASSWORD, False, False),
         ("ann@corp.example", PASSWORD, False, False),
         ("", PASSWORD, False, False),
-        ("anything", generate("iot", now=1)[0], False, False),
+        pytest.param("anything", generate("iot", now=1)[0], False, False, id="an-api-key"),
         ("anything", JWT, False, False),
         ("mqtt:meter7", JWT, True, True),
     ],

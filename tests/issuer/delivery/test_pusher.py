@@ -12,7 +12,7 @@ import pytest
 from issuer.claims.user import new_user
 from issuer.delivery import fleet as questions
 from issuer.delivery.guard import OversizeToken
-from issuer.delivery.ledger import DeliveryReport, StoreLedger
+from issuer.delivery.ledger import DeliveryReport
 from issuer.delivery.progress import State
 from issuer.delivery.pusher import Pace, Pusher
 from issuer.errors import Unavailable
@@ -103,28 +103,6 @@ def test_it_is_in_force_where_it_is_loaded(town: Town) -> None:
         assert report.settled
         assert [s.state for s in report.servers.values()] == [State.STORED, State.IN_FORCE, State.STORED]
         assert fleet["b"].loaded[town.public("Orders")] == token
-
-    asyncio.run(story())
-
-
-def test_a_commit_that_can_be_read_only_after_its_file_changed_is_not_overlooked(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on a slow disk: the log is written, synced, and only then can others see what is in it."""
-
-    async def story() -> None:
-        fleet = three(town)
-        town.add("Orders")
-        async with running(town, fleet):
-            await until(lambda: not town.pending())
-            with monkeypatch.context() as blind:
-                blind.setattr(StoreLedger, "fresh", lambda *_: [])
-                blind.setattr(StoreLedger, "claim", lambda *_: [])
-                blind.setattr(StoreLedger, "next_due", lambda _: None)
-                token = town.change("Orders", description="new")
-                await asyncio.sleep(0.1)  # looked at, and nothing seen
-                assert fleet["a"].stored[town.public("Orders")] != token
-            await until(lambda: fleet["a"].stored[town.public("Orders")] == token)
 
     asyncio.run(story())
 
