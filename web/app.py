@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 
 from issuer import __version__
@@ -14,10 +14,13 @@ from web.resolver import router as resolver_router
 Health = Callable[[], dict[str, object]]
 
 
-def application(authority: Authority, health: Health) -> FastAPI:
-    """The application over one authority; `health` tells how the parts around it are."""
+def application(authority: Authority, health: Health, routes: Iterable[APIRouter] = ()) -> FastAPI:
+    """The application over one authority; `health` tells how the parts around it are, which may have
+    `routes` of their own."""
     app = FastAPI(title="Accredit", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(resolver_router(authority))
+    for router in routes:
+        app.include_router(router)
 
     @app.get("/healthz")
     def healthz() -> JSONResponse:

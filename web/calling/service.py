@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from fastapi import APIRouter
+
 from callout.connection import Connection
 from callout.desk import Desk
 from callout.directories.opening import Directories
@@ -20,11 +22,13 @@ from web.app import application
 from web.calling.account import AccountKept
 from web.calling.configuration import Configuration
 from web.calling.roster import ServerRoster
+from web.exchange.router import exchange_router
+from web.exchange.service import open_exchange
 from web.login_ledger import LoginLedger
 from web.ready import Ready, remove
 from web.rulebook import REFRESH, Rulebook
 from web.running import Part, http_part, listen, run_together, stopped_by_signals
-from web.wiring import Wiring
+from web.wiring import Wiring, service_urls
 
 log = logging.getLogger("accredit.callout")
 
@@ -71,8 +75,23 @@ class Calling:
             tls=Tls.of(wiring.settings).context(),
         )
 
+        self.exchange = open_exchange(
+            configuration.settings.exchange,
+            configuration.directories,
+            directories=self.directories,
+            rules=self.rulebook,
+            ledger=self.ledger,
+            signer=lambda: self.account.now.voice.signer,
+            servers=lambda: wiring.authority.ask(service_urls, operator) or urls,
+            now=time.time,
+        )
+
     def parts(self) -> list[Part]:
         return [self.roster.run, self._keep_up, self._answer]
+
+    def routes(self) -> list[APIRouter]:
+        """What is served over HTTP."""
+        return [] if self.exchange is None else [exchange_router(self.exchange, now=time.time)]
 
     def health(self) -> dict[str, object]:
         """For who watches: nothing here is secret."""
@@ -141,7 +160,7 @@ async def serve_callout(
         operator=wiring.operator.public,
         system_account=wiring.operator_claims().nats.system_account,
     )
-    app = application(wiring.authority, calling.health)
+    app = application(wiring.authority, calling.health, calling.routes())
 
     async def tell(stop: asyncio.Event) -> None:
         await _first(stop, calling.ready)
