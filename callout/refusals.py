@@ -48,6 +48,8 @@ class Reason(StrEnum):
     """Good, but not from where it was shown."""
     WITHDRAWN = "credentials.withdrawn"
     ALGORITHM = "credentials.algorithm"
+    POSSESSION = "credentials.possession"
+    """Whoever asks for a token did not show that its key is theirs."""
     # the account behind it
     LOCKED = "identity.locked"
     GUARDED = "identity.guarded"
@@ -59,6 +61,8 @@ class Reason(StrEnum):
     """Good, but its directory does not let it in at this time or from here."""
     AMBIGUOUS = "identity.ambiguous"
     GROUPS_INCOMPLETE = "identity.groups-incomplete"
+    GONE = "identity.gone"
+    """Was known, and is not in its directory any more."""
     DENIED = "identity.denied"
     """On the list of those who were cut off."""
     # the policy
@@ -72,6 +76,8 @@ class Reason(StrEnum):
     TOO_SHORT = "policy.too-short"
     """Nothing worth having would be left of the token's life."""
     NO_POLICY = "policy.none"
+    NOT_OFFERED = "policy.not-offered"
+    """Tokens of that account are not given out to be carried about."""
 
 
 class LoginRefusedError(Refused):

@@ -10,14 +10,16 @@ import hashlib
 import ipaddress
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
+from callout.directories.directory import Credentials
 from callout.directories.reading import DirectorySettingsError
 from callout.refusals import LoginRefusedError, Reason
 from issuer.grants import Attribute, Identity, Kind
 
+L = TypeVar("L")
 MAX_TEXT: Final = 256
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -126,6 +128,54 @@ def identity_of(
         expires_at=entry.expires_at,
         credential=hashlib.sha256(credential).hexdigest()[:32],
     )
+
+
+class EnrolledDirectory(Generic[L]):
+    """What directories have in common that look a credential up in their ledger and need nothing besides."""
+
+    realm: ClassVar[str]
+    """What the issuers of their identities begin with."""
+
+    def __init__(self, name: str, ledger: L) -> None:
+        self._name = name
+        self._ledger = ledger
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def start(self) -> None:
+        """Nothing has to be made ready."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def _admitted(
+        self,
+        entry: Enrolled,
+        credentials: Credentials,
+        *,
+        now: float,
+        own_id: str,
+        credential: bytes,
+        methods: tuple[str, ...],
+        authenticated_at: int | None,
+    ) -> Identity:
+        """As `identity_of`, once the credential is proved.
+
+        Raises:
+            LoginRefusedError: as `admit`.
+        """
+        admit(entry, address=credentials.address, now=now)
+        return identity_of(
+            entry,
+            directory=self._name,
+            issuer=f"{self.realm}:{self._name}",
+            own_id=own_id,
+            credential=credential,
+            methods=methods,
+            authenticated_at=authenticated_at,
+        )
 
 
 @lru_cache(maxsize=4096)

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from callout.directories.directory import Credentials
-from callout.directories.enrolled import Enrolled, admit, identity_of
+from callout.directories.enrolled import Enrolled, EnrolledDirectory
 from callout.directories.reading import DirectorySettingsError
 from callout.refusals import LoginRefusedError, Reason
 from issuer.grants import Attribute, Identity, Kind
@@ -147,23 +147,14 @@ def is_key(text: str) -> bool:
     return _parts(text) is not None
 
 
-class KeyDirectory:
+class KeyDirectory(EnrolledDirectory[KeyLedger]):
     """The API keys of one directory, as a `Directory`."""
 
+    realm = "keys"
+
     def __init__(self, settings: KeySettings, ledger: KeyLedger) -> None:
-        self._name = settings.name
-        self._ledger = ledger
+        super().__init__(settings.name, ledger)
         self._prefix = f"{PREFIX}{settings.name}_"
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    async def start(self) -> None:
-        """Nothing has to be made ready."""
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
     def claims(self, credentials: Credentials) -> bool:
         return bool(self._shown(credentials))
@@ -186,11 +177,10 @@ class KeyDirectory:
         right = hmac.compare_digest(_hashed(shown[0]), stored.hash if stored is not None else _NOBODY)
         if stored is None or not right or stored.id != parts.id:
             raise LoginRefusedError(Reason.CREDENTIALS_WRONG, "no such API key", at=parts.id)
-        admit(stored, address=credentials.address, now=now)
-        return identity_of(
+        return self._admitted(
             stored,
-            directory=self._name,
-            issuer=f"keys:{self._name}",
+            credentials,
+            now=now,
             own_id=stored.id,
             credential=stored.hash.encode(),
             methods=(),  # RFC 8176 has no word for it

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from callout.directories.directory import Credentials
-from callout.directories.enrolled import Enrolled, admit, identity_of
+from callout.directories.enrolled import Enrolled, EnrolledDirectory
 from callout.directories.reading import DirectorySettingsError
 from callout.refusals import LoginRefusedError, Reason
 from issuer.errors import AccreditError
@@ -66,22 +66,13 @@ class NkeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise DirectorySettingsError("holds one key twice", at="entries")
 
 
-class NkeyDirectory:
+class NkeyDirectory(EnrolledDirectory[NkeyLedger]):
     """The enrolled keys of one directory, as a `Directory`."""
 
+    realm = "nkeys"
+
     def __init__(self, settings: NkeySettings, ledger: NkeyLedger) -> None:
-        self._name = settings.name
-        self._ledger = ledger
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    async def start(self) -> None:
-        """Nothing has to be made ready."""
-
-    async def close(self) -> None:
-        """Nothing is held."""
+        super().__init__(settings.name, ledger)
 
     def claims(self, credentials: Credentials) -> bool:
         return bool(credentials.nkey) and self._ledger.nkey(credentials.nkey) is not None
@@ -94,11 +85,10 @@ class NkeyDirectory:
             raise LoginRefusedError(
                 Reason.CREDENTIALS_WRONG, "the signature over the nonce is not its key's", at=entry.public
             )
-        admit(entry, address=credentials.address, now=now)
-        return identity_of(
+        return self._admitted(
             entry,
-            directory=self._name,
-            issuer=f"nkeys:{self._name}",
+            credentials,
+            now=now,
             own_id=entry.public,
             credential=entry.public.encode(),
             methods=("pop",),  # of a key, in hardware or not: registered beside RFC 8176

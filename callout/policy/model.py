@@ -38,7 +38,8 @@ class Field(StrEnum):
 
 ATTRIBUTES: Final = "attributes"
 ATTRIBUTE: Final = "attributes."
-CONNECTION_TYPES: Final = ("standard", "websocket", "mqtt")
+CONNECTION_TYPES: Final = ("standard", "websocket", "mqtt", "exchange")
+"""`exchange`: no connection yet, but a token to connect with later."""
 
 
 class Operator(StrEnum):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests import components, servers
+from tests.system.callout import samba, slapd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,8 +32,18 @@ NSC_PEER: Final = ROOT / "tests" / "peers" / "nsc"
 # The Go toolchain that is there, and no other one fetched behind our back.
 THIS_TOOLCHAIN: Final[dict[str, str]] = {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
 WITHOUT_QUESTIONS: Final[dict[str, str]] = {"DEBIAN_FRONTEND": "noninteractive"}
-OLDEST_NODE: Final = 18
+OLDEST_NODE: Final = 20
 MINUTES: Final = 60
+POLICY: Final = Path("/usr/sbin/policy-rc.d")
+"""Says whether packages may start services (Debian policy §9.3.3.1)."""
+SAMBA_PACKAGES: Final = (
+    "samba-ad-dc",
+    "samba-ad-provision",
+    "samba-dsdb-modules",
+    "samba-vfs-modules",
+    "winbind",
+    "python3-samba",
+)
 
 
 class Absent(Exception):
@@ -89,13 +100,31 @@ _lists_are_fresh: list[bool] = []
 
 def apt_install(*packages: str) -> None:
     """The first of these that Debian knows."""
-    if not _lists_are_fresh:
-        run("apt-get", "update", "-q")
-        _lists_are_fresh.append(True)
+    apt_update()
     known = [package for package in packages if has_candidate(package)]
     if not known:
         raise RuntimeError(f"Debian's lists have none of {', '.join(packages)}")
     run("apt-get", "install", "-y", "-q", "--no-install-recommends", known[0], environ=WITHOUT_QUESTIONS)
+
+
+def apt_install_unstarted(*packages: str) -> None:
+    """All of these; the services that they bring are not started: the tests start their own."""
+    apt_update()
+    fresh = not POLICY.exists()
+    if fresh:
+        POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
+        POLICY.chmod(0o755)
+    try:
+        run("apt-get", "install", "-y", "-q", "--no-install-recommends", *packages, environ=WITHOUT_QUESTIONS)
+    finally:
+        if fresh:
+            POLICY.unlink()
+
+
+def apt_update() -> None:
+    if not _lists_are_fresh:
+        run("apt-get", "update", "-q")
+        _lists_are_fresh.append(True)
 
 
 def has_candidate(package: str) -> bool:
@@ -130,6 +159,33 @@ def postgres(before: dict[str, Any]) -> Found:
     if found is None:
         raise Absent("Debian's package brought no initdb", required=True)
     return Found(True, str(found), "", True)
+
+
+def openldap(before: dict[str, Any]) -> Found:
+    if slapd.missing_part():
+        if not has_apt():
+            raise Absent("not installed, and only root can install it by apt-get", required=False)
+        try:
+            apt_install_unstarted("slapd", "ldap-utils")
+        except RuntimeError as e:
+            raise Absent(str(e), required=True) from e
+    if part := slapd.missing_part():
+        raise Absent(f"Debian's packages brought no {part}", required=True)
+    return Found(True, str(slapd.slapd_binary()), "", True)
+
+
+def samba_ad(before: dict[str, Any]) -> Found:
+    """A domain controller. Never required: it needs root and the ports of a real one."""
+    if samba.missing_part():
+        if not has_apt():
+            raise Absent("not installed, and only root can install it by apt-get", required=False)
+        try:
+            apt_install_unstarted(*SAMBA_PACKAGES)
+        except RuntimeError as e:
+            raise Absent(str(e), required=False) from e
+    if part := samba.missing_part():
+        raise Absent(f"Debian's packages brought no {part}", required=False)
+    return Found(True, str(samba.samba_binary()), "", False)
 
 
 def node_too_old() -> str | None:
@@ -200,6 +256,8 @@ COMPONENTS: Final[dict[str, Callable[[dict[str, Any]], Found]]] = {
     "node": node,
     "go": go,
     "nsc": nsc,
+    "slapd": openldap,
+    "samba-ad": samba_ad,
 }
 
 

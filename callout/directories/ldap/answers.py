@@ -43,7 +43,7 @@ _ACTIVE: Final = {
     0x531: Outcome(Meaning.REFUSED, Reason.NOT_PERMITTED, "not from this machine (531)"),
     0x532: Outcome(Meaning.REFUSED, Reason.PASSWORD_EXPIRED, "the password has expired (532)"),
     0x533: Outcome(Meaning.REFUSED, Reason.DISABLED, "the account is disabled (533)"),
-    0x568: Outcome(Meaning.REFUSED, Reason.DISABLED, "too many security ids (568)"),
+    0x568: Outcome(Meaning.REFUSED, Reason.NOT_PERMITTED, "too many security ids (568)"),
     0x701: Outcome(Meaning.REFUSED, Reason.EXPIRED, "the account has expired (701)"),
     0x773: Outcome(Meaning.REFUSED, Reason.PASSWORD_EXPIRED, "the password must be changed first (773)"),
     0x775: Outcome(Meaning.REFUSED, Reason.LOCKED, "the directory has locked the account (775)"),

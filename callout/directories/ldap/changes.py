@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -20,7 +20,7 @@ from callout.directories.ldap.escaping import filter_value
 from callout.directories.ldap.port import Entry, Search
 from callout.directories.ldap.servers import Reader, TooMuch
 from callout.directories.ldap.settings import LdapSettings
-from callout.directories.ldap.standing import Facts, Flavour, attributes_wanted, key_of, objection
+from callout.directories.ldap.standing import Flavour, attributes_wanted, key_of, lasting_objection
 from callout.directories.ldap.values import seconds_of, uuid_of_guid
 from callout.refusals import DirectoryDownError, Reason
 from issuer.errors import PeerError
@@ -29,8 +29,9 @@ OVERLAP: Final = 30.0
 """Seconds by which a write may become visible after a later one: one in progress, or one of a replica."""
 MAX_CHANGES: Final = 5000
 _MAX_TOLD: Final = 2000
+_PERSON_CLASSES: Final = frozenset({"account", "inetorgperson", "person", "posixaccount", "user"})
 _GROUP_CLASSES: Final = frozenset(
-    {"group", "groupofnames", "groupofuniquenames", "groupofmembers", "posixgroup"}
+    {"group", "groupofmembers", "groupofnames", "groupofuniquenames", "posixgroup"}
 )
 
 
@@ -71,6 +72,13 @@ class _Cursor(msgspec.Struct, frozen=True):
     stamp: str = ""
     told: tuple[str, ...] = ()
     """Stamps within the overlap that were told already."""
+
+
+class _Written(NamedTuple):
+    """An entry that was written, and whether it is a group."""
+
+    entry: Entry
+    group: bool
 
 
 def changes_of(reader: Reader, settings: LdapSettings, cursor: str, now: float) -> tuple[str, list[Change]]:
@@ -114,7 +122,7 @@ def _by_number(
         return after, []
     part = f"(uSNChanged>={since + 1})"
     try:
-        entries = _changed(reader, settings, part)
+        written = _changed(reader, settings, part)
         gone = reader.every(
             Search(
                 base=reader.facts.domain,
@@ -127,11 +135,13 @@ def _by_number(
         )
     except TooMuch:
         return after, [Change(What.EVERYTHING)]
-    changes = [_change(entry, reader.facts, now) for entry in entries]
+    changes = [_change(each, reader, settings, now) for each in written]
     for entry in gone:
-        key = key_of(entry, reader.facts) or ""
         # Whoever was in a deleted group is in it no more.
-        changes.append(Change(What.GROUP if _is_group(entry) else What.GONE, key, entry.dn))
+        if _is_group(entry, among_groups=False):
+            changes.append(Change(What.GROUP, name=entry.dn))
+        else:
+            changes.append(Change(What.GONE, key_of(entry, reader.facts) or "", entry.dn))
     return after, changes
 
 
@@ -144,13 +154,13 @@ def _by_stamp(
     if begun is None or not begun.stamp:
         return _from_now(reader, settings), [] if begun is None else [Change(What.EVERYTHING)]
     try:
-        entries = _written_since(reader, settings, begun.stamp)
+        written = _written_since(reader, settings, begun.stamp)
     except TooMuch:
         return _from_now(reader, settings), [Change(What.EVERYTHING)]
     told = set(begun.told)
-    changes = [_change(entry, reader.facts, now) for entry in entries if _mark(entry) not in told]
-    stamp = max([begun.stamp, *(_own_stamp(entry) for entry in entries)])
-    return _Cursor(stamp=stamp, told=_newest_marks(entries)), changes
+    changes = [_change(each, reader, settings, now) for each in written if _mark(each.entry) not in told]
+    stamp = max([begun.stamp, *(_own_stamp(each.entry) for each in written)])
+    return _Cursor(stamp=stamp, told=_newest_marks(written)), changes
 
 
 def _from_now(reader: Reader, settings: LdapSettings) -> _Cursor:
@@ -161,7 +171,7 @@ def _from_now(reader: Reader, settings: LdapSettings) -> _Cursor:
         return _Cursor(stamp=stamp)
 
 
-def _written_since(reader: Reader, settings: LdapSettings, stamp: str) -> list[Entry]:
+def _written_since(reader: Reader, settings: LdapSettings, stamp: str) -> list[_Written]:
     """The entries written after `stamp`, and those of the overlap before it."""
     when = seconds_of(stamp.partition("#")[0])
     if when is None:
@@ -218,42 +228,40 @@ def _mark(entry: Entry) -> str:
     return entry.text("entryCSN") or f"{entry.text('modifyTimestamp')} {entry.dn}"
 
 
-def _newest_marks(entries: list[Entry]) -> tuple[str, ...]:
-    return tuple(sorted({_mark(entry) for entry in entries})[-_MAX_TOLD:])
+def _newest_marks(written: list[_Written]) -> tuple[str, ...]:
+    return tuple(sorted({_mark(each.entry) for each in written})[-_MAX_TOLD:])
 
 
 # Both
 
 
-def _changed(reader: Reader, settings: LdapSettings, part: str) -> list[Entry]:
+def _changed(reader: Reader, settings: LdapSettings, part: str) -> list[_Written]:
     """Entries with a new stamp: all below the people's base, whatever the user filter says of them now, or an
     account that it leaves out from now on would not be seen."""
     active = reader.facts.flavour is Flavour.ACTIVE_DIRECTORY
     attributes = (*attributes_wanted(reader.facts), "entryCSN", "modifyTimestamp", "objectClass")
     # In Active Directory those that were moved out of the base are seen as well.
     people = (reader.facts.domain, f"(&(objectClass=user){part})") if active else (settings.user_base, part)
-    entries = reader.every(
-        Search(base=people[0], filter=people[1], attributes=attributes),
-        page=settings.page_size,
-        most=MAX_CHANGES,
-    )
-    if settings.group_base:
-        entries += reader.every(
-            Search(base=settings.group_base, filter=part, attributes=(*attributes, settings.group_member)),
-            page=settings.page_size,
-            most=MAX_CHANGES,
-        )
-    # One that is below both bases comes twice.
-    return list({entry.dn.casefold(): entry for entry in entries}.values())
+    found: dict[str, _Written] = {}
+    for base, which in (people, (settings.group_base, part)):
+        if not base:
+            continue
+        search = Search(base=base, filter=which, attributes=attributes)
+        for entry in reader.every(search, page=settings.page_size, most=MAX_CHANGES):
+            # What is below both bases comes twice.
+            found[entry.dn.casefold()] = _Written(entry, _is_group(entry, base == settings.group_base))
+    return list(found.values())
 
 
-def _change(entry: Entry, facts: Facts, now: float) -> Change:
-    if _is_group(entry):
+def _change(written: _Written, reader: Reader, settings: LdapSettings, now: float) -> Change:
+    entry = written.entry
+    if written.group:
         return Change(What.GROUP, name=entry.dn)
-    stands = objection(entry, facts, now)
-    return Change(What.PERSON, key_of(entry, facts) or "", entry.dn, stands.reason if stands else None)
+    shut = lasting_objection(entry, reader.facts, now, settings.lockout_window)
+    return Change(What.PERSON, key_of(entry, reader.facts) or "", entry.dn, shut.reason if shut else None)
 
 
-def _is_group(entry: Entry) -> bool:
+def _is_group(entry: Entry, among_groups: bool) -> bool:  # noqa: FBT001  one call, beside its base
+    """Among groups, whatever is no person: their classes are anybody's invention."""
     classes = {name.casefold() for name in entry.texts("objectClass")}
-    return bool(classes & _GROUP_CLASSES)
+    return bool(classes & _GROUP_CLASSES) or (among_groups and not classes & _PERSON_CLASSES)

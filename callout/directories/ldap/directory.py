@@ -42,7 +42,14 @@ from callout.directories.ldap.people import (
 from callout.directories.ldap.port import Unanswered, Unreached, UnsendableError
 from callout.directories.ldap.servers import Login, Reader, Servers
 from callout.directories.ldap.settings import LdapSettings
-from callout.directories.ldap.standing import failures_counted, objection, password_stamp, seems_locked
+from callout.directories.ldap.standing import (
+    Objection,
+    failures_counted,
+    lasting_objection,
+    objection,
+    password_stamp,
+    seems_locked,
+)
 from callout.directories.ldap.threads import Threads
 from callout.directories.ldap.turns import Turns
 from callout.refusals import DirectoryDownError, LoginRefusedError, Reason
@@ -51,9 +58,6 @@ from issuer.grants import Identity
 T = TypeVar("T")
 
 MAX_PASSWORD: Final = 1024
-METHODS: Final = ("pwd",)
-"""RFC 8176."""
-
 Read = tuple[Person, tuple[str, ...]]
 """Who it is, and all their groups."""
 
@@ -74,6 +78,8 @@ class _Attempt(msgspec.Struct, frozen=True):
     now: float
     stamp: str = ""
     counted: int = 0
+    locked: bool = False
+    """Its entry says that it was locked, perhaps no longer."""
 
 
 class LdapDirectory:
@@ -103,7 +109,9 @@ class LdapDirectory:
         Raises:
             LdapSettingsError: the certificates cannot be read.
         """
-        self._servers = Servers(self._settings, Ldap3Dial(self._settings))
+        # In a thread: it reads the certificates.
+        dial = await asyncio.to_thread(Ldap3Dial, self._settings)
+        self._servers = Servers(self._settings, dial)
         self._threads = Threads(self._settings.threads, waiting=self._settings.waiting, name=self.name)
 
     async def close(self) -> None:
@@ -126,29 +134,28 @@ class LdapDirectory:
             person, groups, digest = await self._directly(user, shown, password, now, deadline)
         else:
             person, groups, digest = await self._by_search(user, shown, password, now, deadline)
-        identity = identity_of(person, self._settings, groups, user=user)
-        return msgspec.structs.replace(
-            identity, methods=METHODS, authenticated_at=int(now), credential=digest
-        )
+        identity = identity_of(person, self._settings, groups)
+        return msgspec.structs.replace(identity, authenticated_at=int(now), credential=digest)
 
-    async def lookup(self, subject: str, *, now: float, deadline: float) -> Identity | None:
-        """Who has this `Identity.subject` now; no password is asked for, and nothing is proved.
-
-        None if there is no such entry any more, or none that could log in.
+    async def lookup(self, subject: str, *, now: float, deadline: float) -> Identity:
+        """Who has this `Identity.subject` now, as `identify` would tell; nothing is proved by it, so it says
+        neither when nor with what. `now` and `deadline` as there.
 
         Raises:
-            LoginRefusedError: the account is there and is shut, or not all its groups are known.
+            LoginRefusedError: GONE: no entry has it any more, or none that could log in by a name. DISABLED,
+                EXPIRED, PASSWORD_EXPIRED, LOCKED: it is shut. GROUPS_INCOMPLETE: as in `identify`.
             DirectoryDownError: it could not be found out.
         """
 
-        def job(until: float) -> Read | None:
+        def job(until: float) -> Read:
             return self._ready().ask(lambda reader, _: self._read_by_key(reader, subject, now), until=until)
 
-        found = await self._run(job, deadline)
-        return identity_of(found[0], self._settings, found[1]) if found is not None else None
+        person, groups = await self._run(job, deadline)
+        return identity_of(person, self._settings, groups)
 
     async def changes_since(self, cursor: str, *, now: float, deadline: float) -> tuple[str, list[Change]]:
-        """The next cursor and what changed since this one; `changes.changes_of`.
+        """The next cursor and what changed since this one; an empty one begins now and tells nothing. It is
+        text to be kept as it is. What the changes mean: `changes`. `now` and `deadline` as in `identify`.
 
         Raises:
             CursorError: that is no cursor.
@@ -179,21 +186,21 @@ class LdapDirectory:
         )
         if person is None:
             raise LoginRefusedError(Reason.CREDENTIALS_WRONG, f"nobody is called {user!r}")
-        _check_standing(person, now)
+        _check(objection(person.entry, person.facts, now), person)
         attempt = _Attempt(
             person.key,
             self._digest(person.key, password),
             now,
             password_stamp(person.entry),
             failures_counted(person.entry, now, self._settings.lockout_window),
+            seems_locked(person.entry),
         )
         login = await self._try(
             attempt,
             lambda until: servers.log_in(person.entry.dn, password, first=person.server, until=until),
             deadline,
         )
-        if login.outcome.meaning is Meaning.WRONG and seems_locked(person.entry):
-            # Without ppolicy_use_lockout OpenLDAP answers for a locked account as for a wrong password.
+        if login.outcome.meaning is Meaning.WRONG and attempt.locked:
             raise LoginRefusedError(
                 Reason.LOCKED, f"{person.entry.dn} is refused, and its entry says that it was locked"
             )
@@ -220,7 +227,7 @@ class LdapDirectory:
 
         def read(reader: Reader) -> Read:
             person = found_by_login(reader, self._settings, user=user, shown=shown)
-            _check_standing(person, now)
+            _check(objection(person.entry, person.facts, now), person)
             return person, groups_of(reader, self._settings, person)
 
         login = await self._try(
@@ -245,7 +252,7 @@ class LdapDirectory:
         await self._enter(attempt, deadline)
         try:
             login = self._ready_threads().begin(
-                job, deadline=deadline, after=lambda future: self._settle(attempt, _ended(future))
+                job, deadline=deadline, after=lambda future: self._settle(attempt, _ended(future, attempt))
             )
         except DirectoryDownError:
             self._settle(attempt, Settled.NOT_SENT)
@@ -281,6 +288,8 @@ class LdapDirectory:
             raise LoginRefusedError(
                 Reason.CREDENTIALS_WRONG, "the password was refused before; the directory is not asked again"
             )
+        if entrance is Entrance.GUARDED and attempt.locked:
+            raise LoginRefusedError(Reason.LOCKED, "its entry says that it was locked, so it is not asked")
         if entrance is Entrance.GUARDED:
             raise LoginRefusedError(
                 Reason.GUARDED,
@@ -295,11 +304,12 @@ class LdapDirectory:
     async def _run(self, job: Callable[[float], T], deadline: float) -> T:
         return await self._ready_threads().begin(job, deadline=deadline)
 
-    def _read_by_key(self, reader: Reader, subject: str, now: float) -> Read | None:
+    def _read_by_key(self, reader: Reader, subject: str, now: float) -> Read:
         person = found_by_key(reader, self._settings, subject)
         if person is None:
-            return None
-        _check_standing(person, now)
+            raise LoginRefusedError(Reason.GONE, f"nobody who could log in has the id {subject!r}")
+        window = self._settings.lockout_window
+        _check(lasting_objection(person.entry, person.facts, now, window), person)
         return person, groups_of(reader, self._settings, person)
 
     def _digest(self, account: str, password: str) -> str:
@@ -317,12 +327,15 @@ def _not_started() -> NoReturn:
     raise DirectoryDownError("it was not started")
 
 
-def _ended(future: Future[Login[Any]]) -> Settled:
+def _ended(future: Future[Login[Any]], attempt: _Attempt) -> Settled:
     if future.cancelled():
         return Settled.NOT_SENT
     fault = future.exception()
     if fault is None:
-        return _SETTLED[future.result().outcome.meaning]
+        meaning = future.result().outcome.meaning
+        # Without ppolicy_use_lockout OpenLDAP answers for a locked account as for a wrong password: the
+        # right one must not be taken for wrong when the lock has gone.
+        return Settled.UNKNOWN if meaning is Meaning.WRONG and attempt.locked else _SETTLED[meaning]
     return Settled.NOT_SENT if isinstance(fault, Unreached | UnsendableError) else Settled.UNKNOWN
 
 
@@ -339,8 +352,7 @@ def _check_shape(user: str, password: str) -> None:
         raise LoginRefusedError(Reason.CREDENTIALS_MALFORMED, "the name can be nobody's")
 
 
-def _check_standing(person: Person, now: float) -> None:
-    found = objection(person.entry, person.facts, now)
+def _check(found: Objection | None, person: Person) -> None:
     if found is not None:
         raise LoginRefusedError(found.reason, f"{person.entry.dn}: {found.message}")
 

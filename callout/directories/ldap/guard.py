@@ -40,17 +40,18 @@ class Settled(Enum):
     """No answer came: it may have been counted."""
 
 
-class _Wrong(NamedTuple):
+class _Failure(NamedTuple):
     at: float
     stamp: str
+    """Of the password then: a failure says nothing of one that was set since."""
 
 
 class _Account:
     __slots__ = ("failures", "good", "under_way", "wrong")
 
     def __init__(self) -> None:
-        self.failures: list[float] = []
-        self.wrong: dict[str, _Wrong] = {}
+        self.failures: list[_Failure] = []
+        self.wrong: dict[str, _Failure] = {}
         """Digests of passwords that the directory has refused."""
         self.under_way: dict[str, int] = {}
         self.good: tuple[str, str] | None = None
@@ -76,17 +77,18 @@ class Guard:
         `stamp` changes when the account's password does; `counted` is what the directory itself has counted.
         """
         found = self._account(account, now)
+        # A directory that locks nobody is asked always, and so is one whose password is as it was when this
+        # one was right.
+        if self._threshold == 0 or (stamp and found.good == (digest, stamp)):
+            self._begin(found, digest)
+            return Entrance.ASK
         refused = found.wrong.get(digest)
         if refused is not None and refused.stamp == stamp:
             return Entrance.KNOWN_WRONG
-        if self._threshold == 0 or (stamp and found.good == (digest, stamp)):
-            # Nobody has changed it since it was right.
-            self._begin(found, digest)
-            return Entrance.ASK
         if digest in found.under_way:
             return Entrance.WAIT
         # Its own count knows of failures elsewhere, and of those that other replicas of this service made.
-        failed = max(len(found.failures), counted)
+        failed = max(sum(failure.stamp == stamp for failure in found.failures), counted)
         if failed >= self._allowed:
             return Entrance.GUARDED
         if failed + len(found.under_way) >= self._allowed:
@@ -108,9 +110,9 @@ class Guard:
             found.wrong.pop(digest, None)
             found.good = (digest, stamp)
         elif ended in {Settled.WRONG, Settled.UNKNOWN}:
-            found.failures.append(now)
+            found.failures.append(_Failure(now, stamp))
             if ended is Settled.WRONG:
-                found.wrong[digest] = _Wrong(now, stamp)
+                found.wrong[digest] = _Failure(now, stamp)
                 while len(found.wrong) > MAX_WRONG:
                     del found.wrong[next(iter(found.wrong))]
             if found.good is not None and found.good[0] == digest:
@@ -126,7 +128,7 @@ class Guard:
             self._make_room()
         self._accounts.move_to_end(name)
         since = now - self._window
-        found.failures = [at for at in found.failures if at > since]
+        found.failures = [failure for failure in found.failures if failure.at > since]
         found.wrong = {digest: wrong for digest, wrong in found.wrong.items() if wrong.at > since}
         return found
 

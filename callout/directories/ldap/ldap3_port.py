@@ -260,13 +260,16 @@ def _drop(connection: Any) -> None:
 
 
 def _words(error: BaseException) -> str:
-    """What happened, in words that hold nothing of what was sent."""
+    """What happened, in words that hold nothing of what was sent.
+
+    ldap3 makes classes of its own out of the exceptions it catches; those lack what the real ones tell.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not good: {error.verify_message}"
+        return f"its certificate is not good: {getattr(error, 'verify_message', 'it was not verified')}"
     if isinstance(error, TimeoutError) or "timed out" in str(error) or "in time" in str(error):
         return "no answer in time"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or 'broken'}"
+        return f"TLS failed: {getattr(error, 'reason', None) or 'broken'}"
     if isinstance(error, OSError):
         return (error.strerror or type(error).__name__).lower()
     text = str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,9 @@ from callout.directories.ldap.standing import Facts, Flavour, attributes_wanted,
 from callout.directories.ldap.values import guid_of_uuid, uuid_of
 from callout.refusals import DirectoryDownError, LoginRefusedError, Reason
 from issuer.grants import Attribute, Identity
+
+METHODS: Final = ("pwd",)
+"""RFC 8176."""
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -98,20 +102,19 @@ def found_by_login(reader: Reader, settings: LdapSettings, *, user: str, shown: 
     return person
 
 
-def identity_of(
-    person: Person, settings: LdapSettings, groups: tuple[str, ...], *, user: str = ""
-) -> Identity:
-    """What is told of them; how and when it was proved is for the caller to add."""
+def identity_of(person: Person, settings: LdapSettings, groups: tuple[str, ...]) -> Identity:
+    """What is told of them at every login, the same whatever name they came by."""
     entry = person.entry
-    name = entry.text(_name_attribute(person.facts, settings))
+    names = entry.texts(_name_attribute(person.facts, settings))
     return Identity(
         issuer=settings.issuer,
         subject=person.key,
-        name=name or user or person.key,
+        name=min(names, default=person.key),
         directory=settings.name,
-        kind=settings.kind,
+        kind=settings.identity_kind,
         groups=groups,
         attributes=_attributes(entry, settings),
+        methods=METHODS,
         expires_at=ends_at(entry, person.facts),
     )
 

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, NamedTuple, TypeVar
 
+import msgspec
+
 from callout.directories.ldap.answers import Meaning, Outcome, outcome_of
 from callout.directories.ldap.port import (
     LIMITS,
@@ -55,21 +57,7 @@ class Reader:
             Unanswered: it gave none.
             DirectoryDownError: it cannot answer this question, and no other server could.
         """
-        found = self._session.search(search, until=self._until)
-        if found.code == Code.SUCCESS or found.code in LIMITS:
-            return found
-        if found.code in _TRY_ANOTHER:
-            raise Unanswered(f"busy or not available (result {found.code})")
-        if found.code == Code.REFERRAL:
-            raise DirectoryDownError(
-                f"the directory refers us to another server for {search.base!r}; we follow nobody",
-                hint="name a server that holds these entries",
-            )
-        if found.code == Code.NO_SUCH_OBJECT:
-            raise DirectoryDownError(
-                f"there is no {search.base!r}, or the service account may not see it", at="user_base"
-            )
-        raise DirectoryDownError(f"the directory answered a search with result {found.code}")
+        return _checked(self._session.search(search, until=self._until), search.base)
 
     def entry(self, search: Search) -> Entry | None:
         """The one entry of this name, None if it does not exist or does not fit the filter.
@@ -77,15 +65,11 @@ class Reader:
         Raises:
             Unanswered, DirectoryDownError: as `search`.
         """
-        search = Search(
-            base=search.base, filter=search.filter, scope=Scope.BASE, attributes=search.attributes
-        )
+        search = msgspec.structs.replace(search, scope=Scope.BASE)
         found = self._session.search(search, until=self._until)
         if found.code == Code.NO_SUCH_OBJECT:
             return None
-        if found.code != Code.SUCCESS:
-            raise DirectoryDownError(f"the directory answered a look at an entry with result {found.code}")
-        return found.entries[0] if found.entries else None
+        return next(iter(_checked(found, search.base).entries), None)
 
     def every(self, search: Search, *, page: int, most: int) -> list[Entry]:
         """All entries, page by page.
@@ -97,23 +81,28 @@ class Reader:
         entries: list[Entry] = []
         cookie = b""
         while True:
-            found = self.search(
-                Search(
-                    base=search.base,
-                    filter=search.filter,
-                    scope=search.scope,
-                    attributes=search.attributes,
-                    deleted=search.deleted,
-                    page=page,
-                    cookie=cookie,
-                )
-            )
+            found = self.search(msgspec.structs.replace(search, page=page, cookie=cookie))
             entries += found.entries
             if found.code != Code.SUCCESS or len(entries) > most:
                 raise TooMuch
             if not found.cookie:
                 return entries
             cookie = found.cookie
+
+
+def _checked(found: Found, base: str) -> Found:
+    if found.code == Code.SUCCESS or found.code in LIMITS:
+        return found
+    if found.code in _TRY_ANOTHER:
+        raise Unanswered(f"busy or not available (result {found.code})")
+    if found.code == Code.REFERRAL:
+        raise DirectoryDownError(
+            f"the directory refers us to another server for {base!r}; we follow nobody",
+            hint="name a server that holds these entries",
+        )
+    if found.code == Code.NO_SUCH_OBJECT:
+        raise DirectoryDownError(f"there is no {base!r}, or the service account may not see it")
+    raise DirectoryDownError(f"the directory answered a search with result {found.code}")
 
 
 class Login(NamedTuple, Generic[T]):
@@ -143,9 +132,6 @@ class Servers:
         self._binding = {server: threading.Lock() for server in settings.addresses}
         self._refused_until = 0.0
         self._closed = False
-        # A refused service account is a failure that the directory counts, too: so few of them fit into its
-        # window that it never locks the account.
-        self._pause = settings.lockout_window / max(settings.lockout_threshold - 1, 1)
 
     def ask(self, question: Callable[[Reader, Server], T], *, until: float) -> T:
         """The answer of the first server that gives one, asked with the service account.
@@ -286,9 +272,9 @@ class Servers:
             self._binding[server].release()
 
     def _bind(self, session: Session, server: Server, name: str, password: str, until: float) -> None:
-        if time.monotonic() < self._refused_until:
+        if (left := self._refused_until - time.monotonic()) > 0:
             raise DirectoryDownError(
-                f"the service account was refused; it is tried again after {self._pause:.0f} s at the latest",
+                f"the service account was refused; it is tried again in {left:.0f} s",
                 at="service",
                 hint="correct the password and restart",
             )
@@ -296,8 +282,16 @@ class Servers:
         if outcome.meaning is Meaning.NO_ANSWER:
             raise Unanswered(f"{server}: {outcome.message}")
         if outcome.meaning is not Meaning.GOOD:
-            self._refused_until = time.monotonic() + self._pause
+            self._refused_until = time.monotonic() + self._pause(outcome.meaning)
             raise DirectoryDownError(f"{server} refuses the service account: {outcome.message}", at="service")
+
+    def _pause(self, meaning: Meaning) -> float:
+        """Seconds until the service account may be tried again."""
+        settings = self._settings
+        if meaning is not Meaning.WRONG or settings.lockout_threshold == 0:
+            return settings.retry_after
+        # The directory counts it: so few of them fit into its window that it never locks the account.
+        return settings.lockout_window / (settings.lockout_threshold - 1)
 
     def _take(self, server: Server) -> _Kept | None:
         stale = []

@@ -82,7 +82,8 @@ class LdapSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What stands as the name for people to read; empty: `uid`, or `sAMAccountName` in Active Directory."""
     attributes: tuple[str, ...] = ()
     """The attributes an identity carries, and no others."""
-    kind: Kind = Kind.PERSON
+    identity_kind: Kind = Kind.PERSON
+    """What stands behind its entries."""
 
     group_base: str = ""
     """Below it are the groups that count; empty: groups are not asked for."""

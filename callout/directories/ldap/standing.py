@@ -130,6 +130,21 @@ def _open_objection(entry: Entry, now: float) -> Objection | None:
     return None
 
 
+def lasting_objection(entry: Entry, facts: Facts, now: float, window: float) -> Objection | None:
+    """As `objection`, for who asks without a password: a lock counts for `window` seconds.
+
+    How long it holds is in a policy that we need not be able to read, and OpenLDAP leaves the note of it in
+    the entry until its owner logs in again.
+    """
+    found = objection(entry, facts, now)
+    if found is None and any(
+        (since := seconds_of(text)) is None or since > now - window
+        for text in entry.texts("pwdAccountLockedTime")
+    ):
+        return Objection(Reason.LOCKED, "the directory has locked it (pwdAccountLockedTime)")
+    return found
+
+
 def seems_locked(entry: Entry) -> bool:
     """Whether the directory has noted a lock, which may have run out since: only a bind can tell."""
     return bool(entry.texts("pwdAccountLockedTime"))

@@ -69,7 +69,8 @@ class Threads:
 
     async def _awaited(self, future: Future[T], left: float) -> T:
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), left)
+            async with asyncio.timeout(left):
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             raise DirectoryDownError("the directory gave no answer in time") from None
 

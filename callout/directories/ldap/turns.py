@@ -25,7 +25,9 @@ class Turns:
         waiting = self._waiting.setdefault(account, deque())
         waiting.append(turn)
         try:
-            await asyncio.wait_for(turn, max(seconds, 0))
+            # wait_for of Python 3.11 would lose a cancellation that comes together with the turn.
+            async with asyncio.timeout(max(seconds, 0)):
+                await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
                 # It came just as we gave up: it is the next one's.

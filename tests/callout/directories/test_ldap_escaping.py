@@ -40,13 +40,21 @@ def test_so_it_does_for_bytes(value: bytes) -> None:
 
 @given(values.filter(bool), values.filter(bool))
 def test_a_template_keeps_its_shape_whatever_is_put_in(user: str, shown: str) -> None:
-    sent = compiled(user_filter("(&(objectClass=person)(|(uid={user})(mail={shown})))", user=user, shown=shown))
+    sent = compiled(
+        user_filter("(&(objectClass=person)(|(uid={user})(mail={shown})))", user=user, shown=shown)
+    )
     both = sent["and"][1]["or"]
-    assert [bytes(both[place]["equalityMatch"]["assertionValue"]) for place in (0, 1)] == [user.encode(), shown.encode()]
+    assert [bytes(both[place]["equalityMatch"]["assertionValue"]) for place in (0, 1)] == [
+        user.encode(),
+        shown.encode(),
+    ]
 
 
 def test_a_value_that_looks_like_a_placeholder_is_not_filled() -> None:
-    assert user_filter("(|(uid={user})(mail={shown}))", user="{shown}", shown="x") == r"(|(uid=\7bshown\7d)(mail=x))"
+    assert (
+        user_filter("(|(uid={user})(mail={shown}))", user="{shown}", shown="x")
+        == r"(|(uid=\7bshown\7d)(mail=x))"
+    )
 
 
 def test_anybody_is_whoever_has_some_name() -> None:

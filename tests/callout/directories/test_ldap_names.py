@@ -16,12 +16,15 @@ from callout.directories.ldap.names import (
     likeness,
     taken_apart,
 )
-from callout.directories.ldap.settings import LdapSettings, Secret, ServiceAccount
+from callout.directories.ldap.settings import LdapSettings, ServiceAccount
+from callout.directories.secrets import Secret
 
 SERVICE = ServiceAccount("cn=svc", Secret("pw"))
 
 
-def realm(name: str, *, suffixes: tuple[str, ...] = (), prefix: str = "", default_realm: bool = False) -> LdapSettings:
+def realm(
+    name: str, *, suffixes: tuple[str, ...] = (), prefix: str = "", default_realm: bool = False
+) -> LdapSettings:
     return LdapSettings(
         name=name.lower(),
         realm=name,
@@ -67,7 +70,9 @@ def test_whose_a_name_is(name: str, whose: LdapSettings | None, user: str) -> No
 
 @given(st.text(st.sampled_from("corplant.test\\:@ ABC"), max_size=14) | st.text(max_size=12))
 def test_no_name_is_wanted_by_two(name: str) -> None:
-    assert not any(belongs(name, one) and belongs(name, other) for one, other in combinations((CORP, PLANT, ANY), 2))
+    assert not any(
+        belongs(name, one) and belongs(name, other) for one, other in combinations((CORP, PLANT, ANY), 2)
+    )
 
 
 @pytest.mark.parametrize("user", ["", " ann", "ann ", "a\0b", "a\nb", "a\u200bb", "a" * 257, "\u202eann"])

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from callout.directories.ldap.settings import LdapSettings, LdapSettingsError, Secret, Server, ServiceAccount
+from callout.directories.ldap.settings import LdapSettings, LdapSettingsError, Server, ServiceAccount
+from callout.directories.secrets import Secret
 
 GOOD: dict[str, Any] = {
     "name": "corp",
@@ -44,7 +45,9 @@ def test_plain_text_is_for_this_machine_and_only_when_asked_for(host: str) -> No
     assert not settings(servers=(url,), plain_on_loopback=True).addresses[0].starttls
 
 
-@pytest.mark.parametrize("host", ["ldap.example.test", "10.0.0.1", "128.0.0.1", "localhost.example.test", "[fe80::1]"])
+@pytest.mark.parametrize(
+    "host", ["ldap.example.test", "10.0.0.1", "128.0.0.1", "localhost.example.test", "[fe80::1]"]
+)
 def test_plain_text_to_another_machine_is_refused(host: str) -> None:
     with pytest.raises(LdapSettingsError, match="in the clear") as refused:
         settings(servers=(f"ldap://{host}",), plain_on_loopback=True)

@@ -18,11 +18,6 @@ from issuer.errors import AccreditError
 from tests.callout.directories.test_secrets import PLANTED
 
 
-class OtherSecret:
-    def __init__(self, value: str) -> None:
-        self.value = value
-
-
 class Inner(msgspec.Struct, frozen=True):
     password: Secret
     file: Path | None = None
@@ -45,15 +40,6 @@ def test_what_is_read() -> None:
     assert found.inner.password.reveal() == PLANTED
     assert (found.inner.file, found.seconds) == (Path("/tmp/x"), 2.0)
     assert PLANTED not in repr(found)
-
-
-def test_another_type_of_secret() -> None:
-    class Holder(msgspec.Struct):
-        token: OtherSecret
-
-    Holder.__annotations__["token"] = OtherSecret
-    found = read_settings({"token": "env:A"}, Holder, environment={"A": "x"}, secrets=(OtherSecret,))
-    assert found.token.value == "x"
 
 
 @pytest.mark.parametrize(

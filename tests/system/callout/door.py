@@ -81,7 +81,7 @@ class Door:
             await client.connect(
                 f"nats://{HOST}:{self.port}",
                 allow_reconnect=False,
-                error_cb=_quietly,
+                error_cb=quietly,
                 connect_timeout=PATIENCE,
                 **options,
             )
@@ -91,7 +91,7 @@ class Door:
             admitted = False
         finally:
             await client.close()
-            await _let_go(client)
+            await let_go(client)
         return self._last(before, admitted=admitted)
 
     async def come_by_mqtt(self, **packet: Any) -> Login:
@@ -111,7 +111,7 @@ class Door:
         return login
 
 
-async def _let_go(client: Client) -> None:
+async def let_go(client: Client) -> None:
     """The library forgets the socket of a connection that was refused."""
     transport = getattr(client, "_transport", None)
     writer = getattr(transport, "_io_writer", None)
@@ -121,7 +121,7 @@ async def _let_go(client: Client) -> None:
             await writer.wait_closed()
 
 
-async def _quietly(_: Exception) -> None:
+async def quietly(_: Exception) -> None:
     """What the library would print."""
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from tests.processes import HOST, Folder, Process, ServerError, wait_until
+from tests.system.callout.slapd import make_certificates
 
 REALM = "AD.EXAMPLE.TEST"
 DOMAIN = "ADX"
@@ -25,12 +26,23 @@ USERS = f"CN=Users,{BASE}"
 ADMIN_PASSWORD = "Passw0rd!x"
 HOST_NAME = "dc1"
 LOCK = Path(tempfile.gettempdir()) / "accredit-samba.lock"
+LOCK_SECONDS = 240.0
+PROVISION = Path("/usr/share/samba/setup/provision.ldif")
 PORTS = (389, 636, 3268, 3269)
 
 
 def samba_binary() -> Path | None:
     found = shutil.which("samba", path="/usr/sbin:/usr/bin:/sbin")
-    return Path(found) if found and shutil.which("samba-tool") else None
+    return Path(found) if found else None
+
+
+def missing_part() -> str | None:
+    """What is not installed of what is needed."""
+    if samba_binary() is None:
+        return "samba"
+    if shutil.which("samba-tool") is None:
+        return "samba-tool"
+    return None if PROVISION.exists() else str(PROVISION)
 
 
 def ports_taken() -> list[int]:
@@ -44,13 +56,21 @@ def ports_taken() -> list[int]:
     return taken
 
 
+class BusyError(ServerError):
+    """It cannot run here now: we are not root, or somebody else has its ports."""
+
+
 class Samba:
-    """Runs from `with` to its end."""
+    """Runs from `with` to its end.
+
+    Raises:
+        BusyError: on entering.
+    """
 
     def __init__(self, binary: Path | None = None) -> None:
         found = binary or samba_binary()
-        if found is None or os.geteuid() != 0:
-            raise ServerError("there is no samba, or we are not root")
+        if found is None:
+            raise ServerError("there is no samba")
         self._binary = found
         self._folder = Folder(None, "accredit-samba-")
         self.directory = self._folder.path
@@ -73,17 +93,35 @@ class Samba:
 
     @property
     def plain(self) -> str:
-        return f"ldap://{HOST}:389"
+        return f"ldap://{HOST}"
 
     @property
     def ca_file(self) -> Path:
-        return self.domain / "private" / "tls" / "ca.pem"
+        return self.directory / "ca.crt"
+
+    @property
+    def tls(self) -> str:
+        return f"ldaps://{HOST}"
 
     def _take_lock(self) -> None:
+        if os.geteuid() != 0:
+            raise BusyError("only root can run a domain controller")
         self._lock = LOCK.open("wb")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            wait_until(self._locked, seconds=LOCK_SECONDS)
+        except ServerError:
+            raise BusyError(f"another test run holds {LOCK}") from None
         if taken := ports_taken():
-            raise ServerError(f"somebody listens on {taken}")
+            raise BusyError(f"somebody listens on {taken}, and a domain controller has no other ports")
+
+    def _locked(self) -> bool:
+        if self._lock is None:
+            return False
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _provision(self) -> None:
         self.tool(
@@ -102,6 +140,9 @@ class Samba:
             "--option=server services=ldap",
             configured=False,
         )
+        make_certificates(self.directory)
+        # Samba takes no key that others may read.
+        (self.directory / "server.key").chmod(0o600)
         file = self.domain / "etc" / "smb.conf"
         above = (
             file.read_text(encoding="utf-8").split("[sysvol]")[0].split("[netlogon]")[0].split("[homes]")[0]
@@ -111,8 +152,9 @@ class Samba:
             (self.domain / name).mkdir(exist_ok=True)
         kept += [
             "\tserver services = ldap",
-            # For the tests of plain text only; a real one wants TLS.
-            "\tldap server require strong auth = no",
+            f"\ttls certfile = {self.directory / 'server.crt'}",
+            f"\ttls keyfile = {self.directory / 'server.key'}",
+            f"\ttls cafile = {self.ca_file}",
             f"\tpid directory = {self.domain / 'run'}",
             f"\tncalrpc dir = {self.domain / 'ncalrpc'}",
         ]

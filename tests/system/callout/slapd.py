@@ -28,6 +28,8 @@ PEOPLE = f"ou=people,{SUFFIX}"
 GROUPS = f"ou=groups,{SUFFIX}"
 SERVICE = f"uid=svc-bind,{PEOPLE}"
 SERVICE_PASSWORD = "svcpw"
+POLICY = f"cn=default,ou=policies,{SUFFIX}"
+TOOLS = ("ldapadd", "ldapdelete", "ldapmodify", "ldapsearch", "ldapwhoami")
 
 CONFIGURATION = """\
 include /etc/ldap/schema/core.schema
@@ -64,10 +66,16 @@ memberof-memberof-ad memberOf
 overlay refint
 refint_attributes member memberOf
 overlay ppolicy
-ppolicy_default "cn=default,ou=policies,{suffix}"
+ppolicy_default "{policy}"
 {after}
 access to attrs=userPassword by anonymous auth by self write by * none
 access to * by dn.exact="{service}" read by self read by anonymous auth by * none
+"""
+
+PROVIDER = "\noverlay syncprov"
+CONSUMER = f"""
+syncrepl rid=001 provider={{provider}} searchbase="{SUFFIX}" type=refreshAndPersist retry="1 +"
+  bindmethod=simple binddn="{ADMIN}" credentials={ADMIN_PASSWORD}
 """
 
 SEED = f"""\
@@ -89,7 +97,7 @@ dn: ou=policies,{SUFFIX}
 objectClass: organizationalUnit
 ou: policies
 
-dn: cn=default,ou=policies,{SUFFIX}
+dn: {POLICY}
 objectClass: person
 objectClass: pwdPolicy
 cn: default
@@ -134,10 +142,22 @@ def slapd_binary() -> Path | None:
     return Path(found) if found else None
 
 
-class Slapd:
-    """Runs from `with` to its end. `before` and `after` are lines for the server and for the database."""
+def missing_part() -> str | None:
+    """What is not installed of what is needed."""
+    if slapd_binary() is None:
+        return "slapd"
+    return next((tool for tool in TOOLS if shutil.which(tool) is None), None)
 
-    def __init__(self, binary: Path | None = None, *, before: str = "", after: str = "") -> None:
+
+class Slapd:
+    """Runs from `with` to its end. `before` and `after` are lines for the server and for the database.
+
+    A replica `of` another one has the same entries, a moment later, and is not written to.
+    """
+
+    def __init__(
+        self, binary: Path | None = None, *, before: str = "", after: str = "", of: Slapd | None = None
+    ) -> None:
         found = binary or slapd_binary()
         if found is None:
             raise ServerError("there is no slapd")
@@ -146,6 +166,8 @@ class Slapd:
         self.directory = self._folder.path
         self._process = Process("slapd", self.directory / "slapd.log")
         self.port = self.tls_port = 0
+        self._seeded = of is None
+        after += PROVIDER if of is None else CONSUMER.format(provider=of.plain)
         for name in ("data", "run"):
             (self.directory / name).mkdir()
         self.ca_file = self.directory / "ca.crt"
@@ -153,6 +175,7 @@ class Slapd:
         text = CONFIGURATION.format(
             directory=self.directory,
             suffix=SUFFIX,
+            policy=POLICY,
             admin=ADMIN,
             admin_password=ADMIN_PASSWORD,
             service=SERVICE,
@@ -164,7 +187,8 @@ class Slapd:
     def __enter__(self) -> Self:
         try:
             self.start()
-            self.add(SEED)
+            if self._seeded:
+                self.add(SEED)
         except BaseException:
             self.close()
             raise
@@ -227,6 +251,9 @@ class Slapd:
 
     # As its administrator
 
+    def lock_nobody(self) -> None:
+        self.set(POLICY, "pwdLockout", "FALSE")
+
     def add(self, *entries: str) -> None:
         self._tool("ldapadd", "\n".join(entries))
 
@@ -234,7 +261,7 @@ class Slapd:
         self._tool("ldapmodify", changes)
 
     def delete(self, *names: str) -> None:
-        self._tool("ldapdelete", "\n".join(names))
+        self._tool("ldapdelete", "".join(f"{name}\n" for name in names))
 
     def set(self, dn: str, attribute: str, *values: str) -> None:
         """Replace the values of an attribute; none: take it away."""
@@ -262,6 +289,26 @@ class Slapd:
             if colon:
                 found.setdefault(name, []).append(value)
         return found
+
+    def search(self, base: str, filter_text: str) -> str:
+        """LDIF of what is found."""
+        return self._run(["ldapsearch", "-LLL", "-b", base, filter_text, "1.1"]).strip()
+
+    def has(self, dn: str) -> bool:
+        try:
+            return bool(self.read(dn))
+        except ServerError:
+            return False
+
+    def binds(self, dn: str, password: str) -> bool:
+        """Whether somebody gets in, by a program that is not ours."""
+        done = subprocess.run(
+            ["ldapwhoami", "-x", "-H", self.plain, "-D", dn, "-w", password],
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode == 0
 
     def failures(self, dn: str) -> int:
         """How many failed binds it has counted."""
