@@ -36,6 +36,9 @@ class EventCode(StrEnum):
     DELIVERY_REFUSED = "delivery.refused"
     DELIVERY_SENT = "delivery.sent"
     EXPORT_DONE = "export.done"
+    IDENTITY_DENIED = "identity.denied"
+    IDENTITY_EVICTED = "identity.evicted"
+    IDENTITY_RESTORED = "identity.restored"
     IMPORT_DONE = "import.done"
     KEY_ADDED = "key.added"
     KEY_EXPORTED = "key.exported"
@@ -49,6 +52,7 @@ class EventCode(StrEnum):
     OPERATOR_CREATED = "operator.created"
     OPERATOR_DELETED = "operator.deleted"
     PLAN_APPLIED = "plan.applied"
+    POLICY_CHANGED = "policy.changed"
     SERVER_FORGOTTEN = "server.forgotten"
     STORE_CREATED = "store.created"
     STORE_MIGRATED = "store.migrated"
@@ -122,6 +126,22 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
             "kind path operators accounts users keys",
         ),
         _entry(
+            EventCode.IDENTITY_DENIED,
+            "somebody is not let in any more, whatever the policy says",
+            "denial kind issuer value before",
+        ),
+        _entry(
+            EventCode.IDENTITY_EVICTED,
+            "sessions were ended on their servers, and looked for until they were gone",
+            "denial kind issuer value before sessions servers left came_back portable unproved "
+            "first_kick_ms last_gone_ms",
+        ),
+        _entry(
+            EventCode.IDENTITY_RESTORED,
+            "a denial was lifted: the policy decides again",
+            "denial kind issuer value before",
+        ),
+        _entry(
             EventCode.IMPORT_DONE,
             "another tool's store was taken in",
             "kind path operators accounts users keys",
@@ -148,6 +168,11 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
         _entry(EventCode.OPERATOR_CREATED, "an operator was made", "name what"),
         _entry(EventCode.OPERATOR_DELETED, "an operator was deleted", "name count"),
         _entry(EventCode.PLAN_APPLIED, "a declared organisation was made so", "path changes sha256 operator"),
+        _entry(
+            EventCode.POLICY_CHANGED,
+            "another policy of the callout is in force",
+            "version sha256 bindings restores",
+        ),
         _entry(EventCode.SERVER_FORGOTTEN, "a server will not come back", "server"),
         _entry(EventCode.STORE_CREATED, "the store was made", "version revision"),
         _entry(

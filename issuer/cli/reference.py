@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from issuer.cli.flags import GLOBAL_NAMES, global_options
-from issuer.cli.main import VERBS, Branch, load
+from issuer.cli.main import VERBS, Branch, Entry, load
 
 _HEAD: Final = """\
 # Command line
@@ -55,13 +55,17 @@ def page() -> str:
     """The whole page."""
     parts = [_HEAD, "## Options of every verb\n", *_options(global_options()), ""]
     for verb, entry in VERBS.items():
-        if isinstance(entry, Branch):
-            parts += [f"## {verb}\n", f"{_sentence(entry.words)}\n"]
-            for noun, (target, _) in entry.entries.items():
-                parts += _verb(f"{verb} {noun}", load(target, noun), level=3)
-        else:
-            parts += _verb(verb, load(entry[0], verb), level=2)
+        parts += _entry(verb, entry, level=2)
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _entry(path: str, entry: Entry | Branch, *, level: int) -> Iterator[str]:
+    if isinstance(entry, Branch):
+        yield from (f"{'#' * level} {path}\n", f"{_sentence(entry.words)}\n")
+        for name, inner in entry.entries.items():
+            yield from _entry(f"{path} {name}", inner, level=level + 1)
+    else:
+        yield from _verb(path, load(entry[0], path.rpartition(" ")[2]), level=level)
 
 
 def _verb(path: str, command: click.Command, *, level: int) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,6 +55,14 @@ def policy_at(unit: Unit, operator_id: int, version: int | None = None) -> Polic
     return PolicyVersion(*row) if row else None
 
 
+def policies(unit: Unit, operator_id: int) -> list[PolicyVersion]:
+    """All versions of an operator's policy, newest first."""
+    columns = policies_table.c
+    query = select(columns.version, columns.sha256, columns.body, columns.created_at)
+    query = query.where(columns.operator_id == operator_id).order_by(columns.version.desc())
+    return [PolicyVersion(*row) for row in unit.fetch_all(query)]
+
+
 def newest_policy_version(unit: Unit, operator_id: int) -> int:
     """Its number alone, to be asked often; 0 before there is one."""
     columns = policies_table.c
@@ -70,7 +78,7 @@ def add_sessions(unit: Unit, operator_id: int, sessions: Sequence[Session]) -> N
     rows = [
         (
             operator_id, each.user_key, each.identity, each.issuer, each.subject, each.name,
-            each.kind.value, each.directory, each.groups_hash, _listed(each.bindings),
+            each.kind.value, each.directory, each.groups_hash, listed_bindings(each.bindings),
             each.policy_version, each.account, each.role,
             each.server_id, each.server, each.client_id, each.address, each.connection_type, each.proved_at,
             each.started_at, each.expires_at, each.ended_at, each.reason,
@@ -109,11 +117,18 @@ def open_sessions(
     }
     asked += [column == value for column, value in wanted.items() if value is not None]
     if binding is not None:
-        asked.append(_SESSION.bindings.contains(_listed((binding,)), autoescape=True))
+        asked.append(_SESSION.bindings.contains(listed_bindings((binding,)), autoescape=True))
     if started_before is not None:
         asked.append(_SESSION.started_at < started_before)
     query = select(*_SESSION).where(*asked).order_by(_SESSION.id).limit(limit)
-    return [_session(row) for row in unit.fetch_all(query)]
+    return [session_of_row(row) for row in unit.fetch_all(query)]
+
+
+def sessions_since(unit: Unit, operator_id: int, since: int) -> Iterator[Session]:
+    """All that began since then, over or not, oldest first; a batch at a time."""
+    query = select(*_SESSION).where(_SESSION.operator_id == operator_id, _SESSION.started_at >= since)
+    for row in unit.stream(query.order_by(_SESSION.id)):
+        yield session_of_row(row)
 
 
 def end_sessions(unit: Unit, ids: Iterable[int], *, now: int, reason: str) -> int:
@@ -131,12 +146,14 @@ def _end(unit: Unit, which: list[ColumnElement[bool]], now: int, reason: str) ->
     return unit.write(statement.values(ended_at=now, reason=reason)).rowcount
 
 
-def _listed(bindings: tuple[str, ...]) -> str:
+def listed_bindings(bindings: tuple[str, ...]) -> str:
+    """As the column holds them."""
     # A line each, with an end on both sides, so that one is found among them by its whole name.
     return "\n".join(("", *bindings, ""))
 
 
-def _session(row: Row[*tuple[Any, ...]]) -> Session:
+def session_of_row(row: Row[*tuple[Any, ...]]) -> Session:
+    """Of all columns, in order."""
     said = dict(zip((column.name for column in _SESSION), row, strict=True))
     del said["operator_id"]
     said["kind"] = Kind(said["kind"])
@@ -147,8 +164,9 @@ def _session(row: Row[*tuple[Any, ...]]) -> Session:
 # --- denials -----------------------------------------------------------------------------------------
 
 
-def add_denial(unit: Unit, operator_id: int, denial: Denial, now: int) -> None:
-    unit.write(
+def add_denial(unit: Unit, operator_id: int, denial: Denial, now: int) -> int:
+    """Its number."""
+    written = unit.write(
         insert(denials_table).values(
             operator_id=operator_id,
             kind=denial.target.value,
@@ -159,6 +177,7 @@ def add_denial(unit: Unit, operator_id: int, denial: Denial, now: int) -> None:
             created_at=now,
         )
     )
+    return int((written.inserted_primary_key or (0,))[0])
 
 
 def standing_denials(unit: Unit, operator_id: int) -> list[Denial]:

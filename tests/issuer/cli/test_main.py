@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,20 +15,24 @@ import pytest
 
 from issuer import errors
 from issuer.cli import main as program
-from issuer.cli.main import ALIASES, EXIT_CODES, VERBS, Branch, exit_code, load, main
+from issuer.cli.main import ALIASES, EXIT_CODES, VERBS, Branch, Table, exit_code, load, main
 from issuer.cli.options import Verb
 from tests.issuer.cli.conftest import Run
 
-STRINGS = {
-    target
-    for entry in VERBS.values()
-    for target, _ in (entry.entries.values() if isinstance(entry, Branch) else (entry,))
-}
-PATHS = [
-    (verb, *noun)
-    for verb, entry in VERBS.items()
-    for noun in ([(name,) for name in entry.entries] if isinstance(entry, Branch) else [()])
-]
+
+def _leaves(table: Table, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every verb by its words, and what it is made of."""
+    for name, entry in table.items():
+        path = (*above, name)
+        if isinstance(entry, Branch):
+            yield from _leaves(entry.entries, path)
+        else:
+            yield path, entry[0]
+
+
+LEAVES = dict(_leaves(VERBS))
+STRINGS = set(LEAVES.values())
+PATHS = list(LEAVES)
 
 
 # Its flags are nats-server's, help included.
@@ -254,7 +259,7 @@ def test_completion_is_printed(run: Run, shell: str) -> None:
 @pytest.mark.parametrize(
     ("words", "place", "wanted"),
     [
-        ("accredit de", 1, {"delete", "describe"}),
+        ("accredit de", 1, {"delete", "denials", "describe"}),
         ("accredit add ", 2, {"operator", "account", "user", "export", "import", "mapping"}),
         ("accredit list users -a ", 4, {"SYS", "ACCT"}),
         ("accredit list users --acc", 3, {"--account"}),
