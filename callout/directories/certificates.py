@@ -99,7 +99,7 @@ class CertificateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """Of the SPIFFE ids that are taken; needed with them."""
     subject: Literal["spki", "spiffe"] = "spki"
     """What identities go by for ever: the digest of their own public key, or their SPIFFE id."""
-    kind: Kind = Kind.DEVICE
+    identity_kind: Kind = Kind.DEVICE
     attributes: Mapping[str, str] = {}
     """Name of an attribute, and where it is read: `subject.organizational-unit`, `san.dns`, `serial`."""
     withdrawn: tuple[str, ...] = ()
@@ -196,7 +196,7 @@ class CertificateDirectory:
             subject=name if self._settings.subject == "spiffe" else spki,
             name=name,
             directory=self.name,
-            kind=self._settings.kind,
+            kind=self._settings.identity_kind,
             attributes=attributes,
             methods=("pop",),  # of its key, in the handshake: registered beside RFC 8176
             authenticated_at=int(now),

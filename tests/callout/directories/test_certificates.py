@@ -66,7 +66,7 @@ def test_by_its_common_name() -> None:
 )
 def test_by_an_alternative_name(rule: Rule, name: x509.GeneralName, expected: str) -> None:
     other = x509.DNSName("x.example") if rule is not Rule.DNS else uri("urn:x")
-    found = identity(of(by=rule, kind=Kind.PERSON), issued(names=(other, name)))
+    found = identity(of(by=rule, identity_kind=Kind.PERSON), issued(names=(other, name)))
     assert (found.name, found.kind) == (expected, Kind.PERSON)
 
 

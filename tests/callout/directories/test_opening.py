@@ -9,16 +9,20 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callout.directories.certificates import CertificateSettings
 from callout.directories.directory import Credentials
-from callout.directories.keys import KeyLedger, ListedKeys, generate
+from callout.directories.keys import KeyLedger, KeySettings, ListedKeys, generate
 from callout.directories.ldap.settings import LdapSettings
-from callout.directories.nkeys import NkeyDirectory
+from callout.directories.nkeys import NkeyDirectory, NkeySettings
+from callout.directories.oidc import OidcSettings
 from callout.directories.openers import Ledgers
 from callout.directories.opening import OPENERS, Directories, Times, read_directories
+from callout.directories.passwords import PasswordSettings
 from callout.directories.reading import DirectorySettingsError, read_settings
 from callout.directories.scrypt import Cost, hash_password
 from callout.refusals import DirectoryDownError, LoginRefusedError, Reason
@@ -334,6 +338,14 @@ def test_closing_ends_the_attempts_and_every_directory() -> None:
 def test_every_line_of_the_table_leads_somewhere(kind: str) -> None:
     module, _, name = OPENERS[kind].partition(":")
     assert callable(getattr(importlib.import_module(module), name))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [CertificateSettings, KeySettings, LdapSettings, NkeySettings, OidcSettings, PasswordSettings],
+)
+def test_no_setting_is_hidden_by_the_word_that_says_which_kind_of_directory_it_is(settings: type) -> None:
+    assert "kind" not in {field.name for field in msgspec.structs.fields(settings)}
 
 
 def test_an_ldap_password_is_read_from_where_the_settings_point(monkeypatch: pytest.MonkeyPatch) -> None:
