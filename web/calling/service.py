@@ -28,6 +28,7 @@ from web.login_ledger import LoginLedger
 from web.ready import Ready, remove
 from web.rulebook import REFRESH, Rulebook
 from web.running import Part, http_part, listen, run_together, stopped_by_signals
+from web.session_keeping import SessionKeeper
 from web.wiring import Wiring, service_urls
 
 log = logging.getLogger("accredit.callout")
@@ -58,6 +59,7 @@ class Calling:
         self.rulebook.refresh()
         self.ledger = LoginLedger(wiring.database, operator.id, now=time.time)
         self.roster = ServerRoster(wiring.connector(urls))
+        self.sessions = SessionKeeper.over(wiring, urls)
         self.desk = Desk(self.directories, self.rulebook, self.ledger, now=time.time)
         self.responder = Responder(
             self.desk,
@@ -87,7 +89,7 @@ class Calling:
         )
 
     def parts(self) -> list[Part]:
-        return [self.roster.run, self._keep_up, self._answer]
+        return [self.roster.run, self.sessions.run, self._keep_up, self._answer]
 
     def routes(self) -> list[APIRouter]:
         """What is served over HTTP."""
