@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from callout.desk import Login, Outcome
+from callout.desk import Login, Outcome, Seat
 from callout.refusals import Reason
 from callout.request import AuthorizationRequest
 from issuer.authority import logins
@@ -51,6 +51,10 @@ class LoginLedger:
 
     def refused(self, request: AuthorizationRequest | None, outcome: Outcome) -> None:
         """Noted; written soon."""
+        self.turned_away(Seat.of(request) if request is not None else None, outcome)
+
+    def turned_away(self, seat: Seat | None, outcome: Outcome) -> None:
+        """As `refused`, of what may have been asked for without a server."""
         if len(self._refused) >= MOST_REFUSALS:
             self.unwritten += 1
             return
@@ -59,10 +63,10 @@ class LoginLedger:
             logins.Refused(
                 code=reason.value,
                 message=outcome.message,
-                server_id=request.server.id if request is not None else "",
-                client_id=request.client.id if request is not None else 0,
-                address=request.client.host if request is not None else "",
-                connection_type=request.client.type if request is not None else "",
+                server_id=seat.server_id if seat is not None else "",
+                client_id=seat.client_id if seat is not None else 0,
+                address=seat.address if seat is not None else "",
+                connection_type=seat.connection_type if seat is not None else "",
                 identity=outcome.identity,
             )
         )

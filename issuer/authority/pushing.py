@@ -103,6 +103,26 @@ def mint_pusher(
         NoSystemAccount: the operator names none.
         NotFound: no key that may sign for it is stored here.
     """
+    account, signer = system_signer(unit, keyring, operator)
+    seed = Seed.generate(Role.USER)
+    owner = None if signer.public == account else account
+    claims = new_user(seed.public, NAME, account=owner)
+    answers = ResponsePermission(max=1, ttl=_ANSWER_NANOSECONDS) if serving else None
+    change = PermissionChange(
+        allow_pub=_ASKS, allow_sub=(*_HEARS, *_ANSWERS) if serving else _HEARS, responses=answers
+    )
+    ends = now + (SERVICE_SECONDS if serving else COMMAND_SECONDS)
+    claims = msgspec.structs.replace(claims, exp=ends, nats=with_permissions(claims.nats, change))
+    return encode(claims, signer, now=now).token, seed
+
+
+def system_signer(unit: Unit, keyring: Keyring, operator: Operator) -> tuple[PublicKey, Signer]:
+    """The system account, and a key that signs users for it.
+
+    Raises:
+        NoSystemAccount: the operator names none.
+        NotFound: no key that may sign for it is stored here.
+    """
     authority: OperatorClaims = head(unit, "operator", operator.id).claims
     system = authority.nats.system_account
     if not system:
@@ -114,17 +134,7 @@ def mint_pusher(
     if row is None:
         raise NotFound(f"the system account {system} is not known here", hint="accredit import account")
     account: AccountClaims = head(unit, "account", row.id).claims
-    signer = keyring.signer(unit, _signing_key(unit, keyring, authority, account))
-    seed = Seed.generate(Role.USER)
-    owner = None if signer.public == account.sub else account.sub
-    claims = new_user(seed.public, NAME, account=owner)
-    answers = ResponsePermission(max=1, ttl=_ANSWER_NANOSECONDS) if serving else None
-    change = PermissionChange(
-        allow_pub=_ASKS, allow_sub=(*_HEARS, *_ANSWERS) if serving else _HEARS, responses=answers
-    )
-    ends = now + (SERVICE_SECONDS if serving else COMMAND_SECONDS)
-    claims = msgspec.structs.replace(claims, exp=ends, nats=with_permissions(claims.nats, change))
-    return encode(claims, signer, now=now).token, seed
+    return account.sub, keyring.signer(unit, _signing_key(unit, keyring, authority, account))
 
 
 def deletion_signer(unit: Unit, keyring: Keyring, operator: Operator) -> Signer:

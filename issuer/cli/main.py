@@ -25,8 +25,10 @@ Table = Mapping[str, "Entry | Branch"]
 class Branch:
     """A verb that takes a noun."""
 
-    def __init__(self, words: str, **entries: Entry) -> None:
+    def __init__(self, words: str, *, otherwise: str | None = None, **entries: Entry | Branch) -> None:
+        """`otherwise` is the noun that is meant where none of them is said."""
         self.words = words
+        self.otherwise = otherwise
         self.entries = {name.rstrip("_").replace("_", "-"): entry for name, entry in entries.items()}
 
 
@@ -93,7 +95,18 @@ VERBS: Final[Table] = {
         api_key=("web.cli_credentials:api_key", "an API key for a callout's directory"),
         password_hash=("web.cli_credentials:password_hash", "what a callout's directory keeps of a password"),
     ),
-    "revoke": ("issuer.cli.revoke:revoke", "cut a user off, at once and on every server"),
+    "revoke": Branch(
+        "cut off, at once and on every server: a user by its key, a person whatever he connects with",
+        otherwise="user",
+        user=("issuer.cli.revoke:revoke", "a user; meant where no noun is said"),
+        identity=("web.cli_cutting:identity", "whom a callout lets in: one, a group, or all from somewhere"),
+    ),
+    "lift": Branch(
+        "let in again",
+        denial=("web.cli_cutting:lift_denial", "whom a denial keeps out"),
+    ),
+    "denials": ("web.cli_cutting:denials", "who is kept out, whatever the policy says"),
+    "sessions": ("web.cli_cutting:sessions", "who is connected as whom, from where and until when"),
     "revocations": Branch(
         "who is cut off",
         add_user=("issuer.cli.revoke:add_user", "cut a user off"),
@@ -140,7 +153,19 @@ VERBS: Final[Table] = {
         "logins of people, services and devices, decided by a policy",
         enable=("web.cli_callout:enable", "set an account up for it, in one step, and try it"),
         serve=("web.cli_callout:serve", "answer servers that ask about logins"),
+        policy=Branch(
+            "who gets which role",
+            show=("web.cli_policy:show", "the policy in force, or an earlier one"),
+            set=("web.cli_policy:set_", "put a policy in force"),
+            history=("web.cli_policy:history", "every version there was"),
+            rollback=("web.cli_policy:rollback", "put an earlier version in force again"),
+        ),
+        lint=("web.cli_policy:lint", "what is shadowed, too wide or impossible in a policy"),
+        explain=("web.cli_policy:explain", "would they be let in, as what, and which rule says so"),
+        what_if=("web.cli_policy:what_if", "whose logins another policy would have decided otherwise"),
     ),
+    "login": ("web.cli_login:login", "log in at the identity provider, and get creds"),
+    "logout": ("web.cli_login:logout", "remove the creds that login wrote"),
     "broker": ("broker.cli:broker", "the reference broker alone, with nats-server's flags and files"),
     "explain": ("web.explaining:explain", "may this user do that, and why: the gates, one by one"),
     "doctor": ("issuer.cli.doctor:doctor", "look for what is wrong with this installation"),
@@ -178,9 +203,17 @@ _EPILOG: Final = (
 class LazyGroup(click.Group):
     """A group whose members are strings until one is called."""
 
-    def __init__(self, name: str, entries: Table, words: str, **settings: Any) -> None:
+    def __init__(
+        self, name: str, entries: Table, words: str, *, otherwise: str | None = None, **settings: Any
+    ) -> None:
         super().__init__(name=name, help=words, **settings)
         self.entries = dict(entries)
+        self.otherwise = otherwise
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if self.otherwise and args and args[0] not in {"-h", "--help"} and self._resolved(args[0]) is None:
+            args = [self.otherwise, *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.entries)
@@ -191,7 +224,9 @@ class LazyGroup(click.Group):
             return None
         entry = self.entries[name]
         if isinstance(entry, Branch):
-            return LazyGroup(name, entry.entries, entry.words, no_args_is_help=True)
+            return LazyGroup(
+                name, entry.entries, entry.words, otherwise=entry.otherwise, no_args_is_help=True
+            )
         return load(entry[0], name)
 
     def resolve_command(

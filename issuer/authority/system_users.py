@@ -1,0 +1,101 @@
+"""Users of the system account for one task each: short-lived, allowed what that task needs and no more.
+
+Nobody keeps their seeds. The user that pushes is in `pushing`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from issuer.audit.catalogue import EventCode
+from issuer.authority.changes import PermissionChange, with_permissions
+from issuer.authority.desk import Turn
+from issuer.authority.finding import the_operator
+from issuer.authority.pushing import system_signer
+from issuer.claims.user import new_user
+from issuer.custody.keyring import Keyring
+from issuer.keys.nkeys import Role, Seed
+from issuer.store.hierarchy import Operator
+from issuer.store.unit import Unit
+from issuer.tokens.envelope import Token, encode
+
+_INBOX: Final = "_INBOX_accredit.>"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a user is for: its name, the subjects it may ask and hear, and how many seconds it lasts."""
+
+    name: str
+    asks: tuple[str, ...]
+    hears: tuple[str, ...]
+    seconds: int
+
+
+EVICTOR: Final = Task(
+    "accredit-evictor",
+    ("$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.*.KICK", "$SYS.REQ.SERVER.*.CONNZ"),
+    (_INBOX,),
+    120,
+)
+"""Ends connections."""
+WATCHER: Final = Task(
+    "accredit-watcher",
+    ("$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.*.CONNZ"),
+    (_INBOX, "$SYS.ACCOUNT.*.DISCONNECT"),
+    3600,
+)
+"""Hears which connections end; ends none."""
+
+
+def mint_system_user(
+    unit: Unit, keyring: Keyring, operator: Operator, task: Task, now: int
+) -> tuple[Token, Seed]:
+    """A fresh user.
+
+    Raises:
+        NoSystemAccount: the operator names none.
+        NotFound: no key that may sign for it is stored here.
+    """
+    account, signer = system_signer(unit, keyring, operator)
+    seed = Seed.generate(Role.USER)
+    claims = new_user(seed.public, task.name, account=None if signer.public == account else account)
+    change = PermissionChange(allow_pub=task.asks, allow_sub=task.hears)
+    body = with_permissions(claims.nats, change)
+    claims = msgspec.structs.replace(claims, exp=now + task.seconds, nats=body)
+    return encode(claims, signer, now=now).token, seed
+
+
+@dataclass(frozen=True, slots=True)
+class IssueSystemUser:
+    """A user for one command's task."""
+
+    task: Task
+    operator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SystemUser:
+    """Its token and seed; never shown by `repr`."""
+
+    token: Token
+    seed: Seed
+
+    def __repr__(self) -> str:
+        return f"SystemUser({self.seed.public}, hidden)"
+
+
+def issue_system_user(turn: Turn, act: IssueSystemUser) -> SystemUser:
+    """A user; that it was signed is an event."""
+    operator = the_operator(turn.unit, act.operator)
+    token, seed = mint_system_user(turn.unit, turn.keyring, operator, act.task, turn.now)
+    turn.record(
+        EventCode.TOKEN_SIGNED,
+        seed.public,
+        targets=(operator.public,),
+        detail={"kind": "user", "name": act.task.name, "expires": turn.now + act.task.seconds},
+    )
+    return SystemUser(token, seed)

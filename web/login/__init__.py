@@ -1,0 +1,1 @@
+"""What `accredit login` does on the machine of whoever logs in."""
