@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -70,6 +71,19 @@ def answering(wiring: Wiring, urls: Sequence[str]) -> Part:
     return run
 
 
+def beside(wiring: Wiring, listener: socket.socket, urls: Sequence[str]) -> Ready:
+    """What a service beside servers of somebody else says of itself once it runs."""
+    host, port = listener.getsockname()[:2]
+    return Ready(
+        http=f"http://{host}:{port}",
+        nats=",".join(urls),
+        monitor="",
+        data_dir=str(wiring.settings.data_dir),
+        operator=wiring.operator.public,
+        system_account=wiring.operator_claims().nats.system_account,
+    )
+
+
 def health(wiring: Wiring) -> dict[str, object]:
     """How delivery is, for who watches; details are in the log."""
     pusher = wiring.pusher
@@ -88,15 +102,7 @@ async def serve(
     """Run until a signal says stop."""
     stop = asyncio.Event()
     listener = listen(host, http_port)
-    bound_host, bound_port = listener.getsockname()[:2]
-    ready = Ready(
-        http=f"http://{bound_host}:{bound_port}",
-        nats=",".join(urls),
-        monitor="",
-        data_dir=str(wiring.settings.data_dir),
-        operator=wiring.operator.public,
-        system_account=wiring.operator_claims().nats.system_account,
-    )
+    ready = beside(wiring, listener, urls)
     app = application(wiring.authority, lambda: health(wiring))
     with stopped_by_signals(stop):
         if ready_file is not None:
@@ -111,4 +117,4 @@ async def serve(
                 remove(ready_file)
 
 
-__all__ = ["answering", "delivering", "health", "serve"]
+__all__ = ["answering", "beside", "delivering", "health", "serve"]

@@ -8,7 +8,11 @@ import importlib
 from tests.bench.measure import report
 
 # A later issue adds its group here: a module with `rows() -> Iterator[Row]`.
-GROUPS = {"authority": "tests.bench.authority", "broker": "tests.bench.broker"}
+GROUPS = {
+    "authority": "tests.bench.authority",
+    "broker": "tests.bench.broker",
+    "callout": "tests.bench.callout",
+}
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from web.login_ledger import LoginLedger
 from web.ready import Ready, remove
 from web.rulebook import REFRESH, Rulebook
 from web.running import Part, http_part, listen, run_together, stopped_by_signals
+from web.serving import beside
 from web.session_keeping import SessionKeeper
 from web.wiring import Wiring, service_urls
 
@@ -153,15 +154,7 @@ async def serve_callout(
     stop = asyncio.Event()
     calling = Calling(wiring, configuration, urls)
     listener = listen(host, http_port)
-    bound_host, bound_port = listener.getsockname()[:2]
-    ready = Ready(
-        http=f"http://{bound_host}:{bound_port}",
-        nats=",".join(urls),
-        monitor="",
-        data_dir=str(wiring.settings.data_dir),
-        operator=wiring.operator.public,
-        system_account=wiring.operator_claims().nats.system_account,
-    )
+    ready = beside(wiring, listener, urls)
     app = application(wiring.authority, calling.health, calling.routes())
 
     async def tell(stop: asyncio.Event) -> None:

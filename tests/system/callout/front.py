@@ -70,7 +70,7 @@ class Front:
                 lambda: ready.exists() or process.poll() is not None, seconds=SECONDS, what="the ready file"
             )
             assert process.poll() is None, process.communicate()[0]
-            said = json.loads(ready.read_text())
+            said = json.loads(ready.read_text()) | {"process": process.pid}
             yield said
         finally:
             process.send_signal(signal.SIGTERM)
