@@ -76,12 +76,21 @@ class Rulebook:
                 "no policy is in force, and so nobody is let in",
                 hint="accredit callout policy",
             )
-        age = self._now() - kept.at
-        if age > self._most_stale:
+        if self.age > self._most_stale:
             raise LoginRefusedError(
-                Reason.NO_POLICY, f"the store could not be read for {age:.0f} s, and so nobody is let in"
+                Reason.NO_POLICY, f"the store could not be read for {self.age:.0f} s, and so nobody is let in"
             )
         return kept.version, kept.policy
+
+    @property
+    def version(self) -> int:
+        """Of the policy that is kept; 0 is none."""
+        return self._kept.version if self._kept is not None else 0
+
+    @property
+    def age(self) -> float:
+        """Seconds since the store was read."""
+        return self._now() - self._kept.at if self._kept is not None else float("inf")
 
     def denials(self) -> tuple[Denial, ...]:
         return self._kept.denials if self._kept is not None else ()

@@ -25,6 +25,7 @@ from web.calling.roster import ServerRoster
 from web.exchange.router import exchange_router
 from web.exchange.service import open_exchange
 from web.login_ledger import LoginLedger
+from web.metrics import LoginMetrics, Recorders
 from web.ready import Ready, remove
 from web.rulebook import REFRESH, Rulebook
 from web.running import Part, http_part, listen, run_together, stopped_by_signals
@@ -61,12 +62,13 @@ class Calling:
         self.ledger = LoginLedger(wiring.database, operator.id, now=time.time)
         self.roster = ServerRoster(wiring.connector(urls))
         self.sessions = SessionKeeper.over(wiring, urls)
+        self.metrics = LoginMetrics()
         self.desk = Desk(self.directories, self.rulebook, self.ledger, now=time.time)
         self.responder = Responder(
             self.desk,
             lambda: self.account.now.voice,
             lambda: self.account.rules(self.roster.servers),
-            self.ledger,
+            Recorders(self.ledger, self.metrics),
             now=time.time,
             settings=configuration.settings.timing,
             meet=self.roster.meet,
@@ -78,6 +80,14 @@ class Calling:
             tls=Tls.of(wiring.settings).context(),
         )
 
+        self.metrics.watch(
+            under_way=lambda: self.responder.under_way,
+            policy_version=lambda: self.rulebook.version,
+            rules_age=lambda: self.rulebook.age,
+            unwritten=lambda: self.ledger.unwritten,
+            connected=lambda: self.connection.connected,
+            directories=self.directories.state,
+        )
         self.exchange = open_exchange(
             configuration.settings.exchange,
             configuration.directories,
@@ -94,7 +104,10 @@ class Calling:
 
     def routes(self) -> list[APIRouter]:
         """What is served over HTTP."""
-        return [] if self.exchange is None else [exchange_router(self.exchange, now=time.time)]
+        routes = [self.metrics.router()]
+        if self.exchange is not None:
+            routes.append(exchange_router(self.exchange, now=time.time))
+        return routes
 
     def health(self) -> dict[str, object]:
         """For who watches: nothing here is secret."""

@@ -87,6 +87,9 @@ def test_enabled_served_let_in_and_written_down(desk: Front) -> None:
         refused(desk, "ak_services_wrong")
         with urllib.request.urlopen(said["http"] + "/healthz", timeout=5) as answer:
             assert json.load(answer)["callout"] == "ok"
+        with urllib.request.urlopen(said["http"] + "/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+        assert 'accredit_callout_logins_total{directory="services",outcome="granted",reason=""} 1.0' in text
     assert "credentials.malformed" in said["log"]
     assert key not in said["log"]
     (granted,) = desk.document("audit", "list", "--code", "login.granted")
