@@ -35,7 +35,12 @@ async def login(desk: Front, token: str) -> Client:
     client = Client()
     try:
         await client.connect(
-            desk.url, user_credentials=desk.creds("sentinel"), token=token, allow_reconnect=False
+            desk.url,
+            user_credentials=desk.creds("sentinel"),
+            token=token,
+            allow_reconnect=False,
+            # Where nobody answers, the server takes two seconds to say no.
+            connect_timeout=10,
         )
     except nats.errors.Error:
         await client.close()  # the library leaves the socket open
