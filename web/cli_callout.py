@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,11 @@ def serve(workspace: Workspace, **values: Any) -> None:
     """Answer servers that ask about logins. Any number of these may run; they share the work."""
     from web.calling.service import serve_callout
     from web.cli import run_service
-    from web.running import log_to_stderr
+    from web.logging_aside import log_aside
     from web.wiring import Wiring
 
     take_server_flags(workspace, values)
-    log_to_stderr(logging.DEBUG if values["verbose"] else logging.INFO)
+    log_aside(sys.stderr, logging.DEBUG if values["verbose"] else logging.INFO)
     configuration = read_configuration(values["file"])
     _, urls = operator_and_urls(workspace)
     wiring = Wiring(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,12 +19,6 @@ from issuer.errors import Unavailable
 
 Part = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 SHUTDOWN_SECONDS: Final = 3
-
-
-def log_to_stderr(level: int) -> None:
-    """What a service has to tell its operator, with the time; of libraries only warnings."""
-    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("accredit").setLevel(level)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -24,9 +24,7 @@ class CallingSettings(msgspec.Struct, frozen=True, kw_only=True):
     directories: list[Any]
     timing: Timing = Timing()
     """How long servers wait, and how much is taken on at once."""
-    admission: Mapping[str, Any] = {}
     exchange: Mapping[str, Any] | None = None
-    triggers: Mapping[str, Any] = {}
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):

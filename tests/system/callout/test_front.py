@@ -31,16 +31,17 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Front]:
         yield made
 
 
-async def login(desk: Front, token: str) -> Client:
+async def come(desk: Front, creds: str, **more: Any) -> Client:
+    """A client of the official library.
+
+    Raises:
+        nats.errors.Error: it is not let in.
+    """
     client = Client()
     try:
+        # Where nobody answers, the server takes two seconds to say no.
         await client.connect(
-            desk.url,
-            user_credentials=desk.creds("sentinel"),
-            token=token,
-            allow_reconnect=False,
-            # Where nobody answers, the server takes two seconds to say no.
-            connect_timeout=10,
+            desk.url, user_credentials=creds, allow_reconnect=False, connect_timeout=10, **more
         )
     except nats.errors.Error:
         await client.close()  # the library leaves the socket open
@@ -48,16 +49,20 @@ async def login(desk: Front, token: str) -> Client:
     return client
 
 
+async def login(desk: Front, token: str) -> Client:
+    return await come(desk, desk.creds("sentinel"), token=token)
+
+
 def refused(desk: Front, token: str) -> None:
-    async def come() -> None:
+    async def knock() -> None:
         with pytest.raises(nats.errors.Error, match=r"(?i)authorization violation"):
             await login(desk, token)
 
-    asyncio.run(come())
+    asyncio.run(knock())
 
 
 def let_in(desk: Front, token: str) -> None:
-    async def come() -> None:
+    async def work() -> None:
         client = await login(desk, token)
         errors: list[str] = []
 
@@ -72,7 +77,7 @@ def let_in(desk: Front, token: str) -> None:
         await client.close()
         assert any("permissions violation for publish" in each.lower() for each in errors), errors
 
-    asyncio.run(come())
+    asyncio.run(work())
 
 
 def with_key(desk: Front, *more: str) -> tuple[str, dict[str, Any]]:
