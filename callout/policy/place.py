@@ -162,6 +162,6 @@ class Place:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint: the known name that was meant, most likely, or all of them."""
-    names = tuple(known)
+    names = tuple(map(str, known))
     near = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(names)

@@ -246,3 +246,10 @@ def test_the_data_is_left_as_it_was() -> None:
 def test_policies_that_differ_in_anything_differ_in_their_digest() -> None:
     one, other = (policy_of(binding(match={"attributes": {"x": value}})) for value in (1, True))
     assert digest(one) != digest(other)
+
+
+def test_an_operator_that_is_nearly_one_is_named_as_it_is_written() -> None:
+    match = {"groups": {"any-off": ["staff"]}}
+    with pytest.raises(PolicyError) as caught:
+        read_policy({"version": 1, "bindings": [{"name": "x", "match": match, "account": "A", "role": "r"}]})
+    assert caught.value.hint == "did you mean 'any-of'?"
