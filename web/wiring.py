@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from issuer.authority.desk import Actor, Authority, Outcome
-from issuer.authority.pushing import deletion_signer, mint_pusher
+from issuer.authority.pushing import SERVING_PUSHER, deletion_signer
 from issuer.authority.signing import head
+from issuer.authority.system_users import mint_system_user
 from issuer.claims.operator import OperatorClaims
 from issuer.delivery.pusher import Pusher
 from issuer.delivery.system_account import Credentials, SystemAccount, Tls, connect_system_account
@@ -36,7 +37,7 @@ class Wiring:
     def credentials(self) -> tuple[Token, Signer]:
         """A fresh short-lived user of the system account, for each connection anew."""
         with self.database.reading() as unit:
-            token, seed = mint_pusher(unit, self.authority.keyring, self.operator, now())
+            token, seed = mint_system_user(unit, self.authority.keyring, self.operator, SERVING_PUSHER, now())
         return token, SeedSigner(seed)
 
     def connector(self, urls: Sequence[str]) -> Callable[[], Awaitable[SystemAccount]]:

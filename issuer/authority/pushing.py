@@ -1,38 +1,23 @@
-"""The user that pushes: of the system account, short-lived, allowed the few subjects it needs.
+"""What pushing needs: its user of the system account, and the key that asks for deletions.
 
-Nobody keeps its seed: each connection gets a new one (nsc's own user has the right idea and too
+That user is short-lived and allowed the few subjects it needs (nsc's own has the right idea and too
 short a list). It cannot reload, drain or kick servers, nor see other accounts' messages.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
-from issuer.audit.catalogue import EventCode
-from issuer.authority.changes import PermissionChange, with_permissions
-from issuer.authority.desk import Turn
-from issuer.authority.finding import the_operator
-from issuer.authority.signing import first_held, head, operator_keys, plain_keys
-from issuer.claims.account import AccountClaims
+from issuer.authority.signing import first_held, head, operator_keys
+from issuer.authority.system_users import Task
 from issuer.claims.fields import ResponsePermission
 from issuer.claims.operator import OperatorClaims
-from issuer.claims.user import new_user
 from issuer.custody.keyring import Keyring
-from issuer.errors import NotFound, Refused
-from issuer.keys.nkeys import PublicKey, Role, Seed
-from issuer.store import hierarchy
 from issuer.store.hierarchy import Operator
 from issuer.store.unit import Unit
-from issuer.tokens.envelope import Token, encode
 from issuer.tokens.signer import Signer
 
 NAME: Final = "accredit-pusher"
-# A command's push, and a service's connection, which is made anew when its user ends.
-COMMAND_SECONDS: Final = 120
-SERVICE_SECONDS: Final = 3600
 
 _ASKS: Final = (
     "$SYS.REQ.SERVER.PING",
@@ -56,85 +41,12 @@ _HEARS: Final = (
 _ANSWERS: Final = ("$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP",)
 _ANSWER_NANOSECONDS: Final = 5 * 10**9
 
-
-class NoSystemAccount(Refused):
-    """Servers are managed through a system account, and the operator names none."""
-
-    code = "push.no-system-account"
-
-
-@dataclass(frozen=True, slots=True)
-class MintPusher:
-    """A user for one command's push."""
-
-    operator: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PushUser:
-    """Its token and seed; never shown by `repr`."""
-
-    token: Token
-    seed: Seed
-
-    def __repr__(self) -> str:
-        return f"PushUser({self.seed.public}, hidden)"
-
-
-def issue_pusher(turn: Turn, act: MintPusher) -> PushUser:
-    """A user for a command's push; that it was signed is an event."""
-    operator = the_operator(turn.unit, act.operator)
-    token, seed = mint_pusher(turn.unit, turn.keyring, operator, turn.now, serving=False)
-    turn.record(
-        EventCode.TOKEN_SIGNED,
-        seed.public,
-        targets=(operator.public,),
-        detail={"kind": "user", "name": NAME, "expires": turn.now + COMMAND_SECONDS},
-    )
-    return PushUser(token, seed)
-
-
-def mint_pusher(
-    unit: Unit, keyring: Keyring, operator: Operator, now: int, *, serving: bool = True
-) -> tuple[Token, Seed]:
-    """A user of the system account that may deliver and look, and while `serving` answer lookups.
-
-    Raises:
-        NoSystemAccount: the operator names none.
-        NotFound: no key that may sign for it is stored here.
-    """
-    account, signer = system_signer(unit, keyring, operator)
-    seed = Seed.generate(Role.USER)
-    owner = None if signer.public == account else account
-    claims = new_user(seed.public, NAME, account=owner)
-    answers = ResponsePermission(max=1, ttl=_ANSWER_NANOSECONDS) if serving else None
-    change = PermissionChange(
-        allow_pub=_ASKS, allow_sub=(*_HEARS, *_ANSWERS) if serving else _HEARS, responses=answers
-    )
-    ends = now + (SERVICE_SECONDS if serving else COMMAND_SECONDS)
-    claims = msgspec.structs.replace(claims, exp=ends, nats=with_permissions(claims.nats, change))
-    return encode(claims, signer, now=now).token, seed
-
-
-def system_signer(unit: Unit, keyring: Keyring, operator: Operator) -> tuple[PublicKey, Signer]:
-    """The system account, and a key that signs users for it.
-
-    Raises:
-        NoSystemAccount: the operator names none.
-        NotFound: no key that may sign for it is stored here.
-    """
-    authority: OperatorClaims = head(unit, "operator", operator.id).claims
-    system = authority.nats.system_account
-    if not system:
-        raise NoSystemAccount(
-            f"operator {operator.name!r} has no system account, through which servers are managed",
-            hint="accredit edit operator --system-account NAME",
-        )
-    row = hierarchy.account_by_public(unit, system)
-    if row is None:
-        raise NotFound(f"the system account {system} is not known here", hint="accredit import account")
-    account: AccountClaims = head(unit, "account", row.id).claims
-    return account.sub, keyring.signer(unit, _signing_key(unit, keyring, authority, account))
+PUSHER: Final = Task(NAME, _ASKS, _HEARS, 120)
+"""For one command's push."""
+SERVING_PUSHER: Final = Task(
+    NAME, _ASKS, (*_HEARS, *_ANSWERS), 3600, ResponsePermission(max=1, ttl=_ANSWER_NANOSECONDS)
+)
+"""For a service's connection, which is made anew when its user ends."""
 
 
 def deletion_signer(unit: Unit, keyring: Keyring, operator: Operator) -> Signer:
@@ -145,16 +57,3 @@ def deletion_signer(unit: Unit, keyring: Keyring, operator: Operator) -> Signer:
     """
     claims: OperatorClaims = head(unit, "operator", operator.id).claims
     return first_held(unit, keyring, operator_keys(claims), f"operator {claims.name!r}")
-
-
-def _signing_key(
-    unit: Unit, keyring: Keyring, authority: OperatorClaims, account: AccountClaims
-) -> PublicKey:
-    """The account's identity, or where that may not sign a plain signing key: never a role's (nsc#719)."""
-    for public in plain_keys(account, authority):
-        if keyring.has(unit, public):
-            return public
-    raise NotFound(
-        f"no key that may sign for the system account {account.name!r} is stored here",
-        hint="accredit import keys, or accredit edit account --sk generate",
-    )

@@ -1,6 +1,6 @@
 """Users of the system account for one task each: short-lived, allowed what that task needs and no more.
 
-Nobody keeps their seeds. The user that pushes is in `pushing`.
+Nobody keeps their seeds: each connection gets a new one.
 """
 
 from __future__ import annotations
@@ -14,15 +14,27 @@ from issuer.audit.catalogue import EventCode
 from issuer.authority.changes import PermissionChange, with_permissions
 from issuer.authority.desk import Turn
 from issuer.authority.finding import the_operator
-from issuer.authority.pushing import system_signer
+from issuer.authority.signing import head, plain_keys
+from issuer.claims.account import AccountClaims
+from issuer.claims.fields import ResponsePermission
+from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import new_user
 from issuer.custody.keyring import Keyring
-from issuer.keys.nkeys import Role, Seed
+from issuer.errors import NotFound, Refused
+from issuer.keys.nkeys import PublicKey, Role, Seed
+from issuer.store import hierarchy
 from issuer.store.hierarchy import Operator
 from issuer.store.unit import Unit
 from issuer.tokens.envelope import Token, encode
+from issuer.tokens.signer import Signer
 
 _INBOX: Final = "_INBOX_accredit.>"
+
+
+class NoSystemAccount(Refused):
+    """Servers are managed through a system account, and the operator names none."""
+
+    code = "push.no-system-account"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,8 @@ class Task:
     asks: tuple[str, ...]
     hears: tuple[str, ...]
     seconds: int
+    answers: ResponsePermission | None = None
+    """How often it may answer what it hears, and for how long."""
 
 
 EVICTOR: Final = Task(
@@ -60,10 +74,10 @@ def mint_system_user(
         NoSystemAccount: the operator names none.
         NotFound: no key that may sign for it is stored here.
     """
-    account, signer = system_signer(unit, keyring, operator)
+    account, signer = _system_signer(unit, keyring, operator)
     seed = Seed.generate(Role.USER)
     claims = new_user(seed.public, task.name, account=None if signer.public == account else account)
-    change = PermissionChange(allow_pub=task.asks, allow_sub=task.hears)
+    change = PermissionChange(allow_pub=task.asks, allow_sub=task.hears, responses=task.answers)
     body = with_permissions(claims.nats, change)
     claims = msgspec.structs.replace(claims, exp=now + task.seconds, nats=body)
     return encode(claims, signer, now=now).token, seed
@@ -99,3 +113,31 @@ def issue_system_user(turn: Turn, act: IssueSystemUser) -> SystemUser:
         detail={"kind": "user", "name": act.task.name, "expires": turn.now + act.task.seconds},
     )
     return SystemUser(token, seed)
+
+
+def _system_signer(unit: Unit, keyring: Keyring, operator: Operator) -> tuple[PublicKey, Signer]:
+    """The system account, and a key that signs users for it.
+
+    Raises:
+        NoSystemAccount: the operator names none.
+        NotFound: no key that may sign for it is stored here.
+    """
+    authority: OperatorClaims = head(unit, "operator", operator.id).claims
+    system = authority.nats.system_account
+    if not system:
+        raise NoSystemAccount(
+            f"operator {operator.name!r} has no system account, through which servers are managed",
+            hint="accredit edit operator --system-account NAME",
+        )
+    row = hierarchy.account_by_public(unit, system)
+    if row is None:
+        raise NotFound(f"the system account {system} is not known here", hint="accredit import account")
+    account: AccountClaims = head(unit, "account", row.id).claims
+    # Its identity, or where that may not sign a plain signing key: never a role's (nsc#719).
+    for public in plain_keys(account, authority):
+        if keyring.has(unit, public):
+            return account.sub, keyring.signer(unit, public)
+    raise NotFound(
+        f"no key that may sign for the system account {account.name!r} is stored here",
+        hint="accredit import keys, or accredit edit account --sk generate",
+    )

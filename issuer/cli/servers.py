@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from issuer.authority.inspecting import Description, Named, describe_operator
-from issuer.authority.pushing import MintPusher, issue_pusher
+from issuer.authority.pushing import PUSHER
+from issuer.authority.system_users import IssueSystemUser, issue_system_user
 from issuer.cli.options import split
 from issuer.cli.workspace import Workspace
 from issuer.errors import NotFound
@@ -72,7 +73,9 @@ def connector(workspace: Workspace, operator: str, urls: Sequence[str]) -> Conne
     tls = Tls.of(workspace.settings)
 
     def credentials() -> tuple[Token, Signer]:
-        user = workspace.authority.perform(issue_pusher, MintPusher(operator), workspace.actor)
+        user = workspace.authority.perform(
+            issue_system_user, IssueSystemUser(PUSHER, operator), workspace.actor
+        )
         return user.token, SeedSigner(user.seed)
 
     async def connect() -> SystemAccount:

@@ -7,8 +7,14 @@ import pytest
 from issuer.audit.log import read
 from issuer.authority.accounts import EditAccount, edit_account
 from issuer.authority.operators import AddOperator, EditOperator, add_operator, edit_operator
-from issuer.authority.pushing import COMMAND_SECONDS, MintPusher, NoSystemAccount, issue_pusher, mint_pusher
+from issuer.authority.pushing import PUSHER, SERVING_PUSHER
 from issuer.authority.roles import EditRole, edit_role
+from issuer.authority.system_users import (
+    IssueSystemUser,
+    NoSystemAccount,
+    issue_system_user,
+    mint_system_user,
+)
 from issuer.claims.user import UserClaims
 from issuer.delivery import fleet, lookup
 from issuer.delivery.system_account import INBOX
@@ -24,7 +30,8 @@ ACCOUNT = "A" + "B" * 55
 def minted(house: House, *, serving: bool = True) -> UserClaims:
     with house.authority.database.reading() as unit:
         operator = next(iter(hierarchy.operators(unit)))
-        token, seed = mint_pusher(unit, house.authority.keyring, operator, house.clock[0], serving=serving)
+        task = SERVING_PUSHER if serving else PUSHER
+        token, seed = mint_system_user(unit, house.authority.keyring, operator, task, house.clock[0])
     claims = decode(token, UserClaims).claims
     assert claims.sub == seed.public
     return claims
@@ -57,13 +64,13 @@ def test_it_may_do_nothing_else(grid: House, subject: str) -> None:
 
 def test_a_commands_user_lives_two_minutes_and_answers_nothing(grid: House) -> None:
     claims = minted(grid, serving=False)
-    assert claims.exp == grid.clock[0] + COMMAND_SECONDS == grid.clock[0] + 120
+    assert claims.exp == grid.clock[0] + 120
     assert claims.nats.resp is None
     assert not allowed(claims.nats.sub.allow, lookup.SUBJECT)
 
 
 def test_that_one_was_signed_is_an_event(grid: House) -> None:
-    made = grid.do(issue_pusher, MintPusher())
+    made = grid.do(issue_system_user, IssueSystemUser(PUSHER))
     assert made.seed.reveal() not in repr(made)
     with grid.authority.database.reading() as unit:
         newest = next(iter(read(unit, newest_first=True)))
