@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -10,23 +9,14 @@ import msgspec
 
 from callout.directories.keys import is_key
 from issuer.claims.wire import ClaimSyntaxError, strict_object
+from issuer.client import GRANT, TokenType
 from issuer.errors import PeerError
 from issuer.keys.nkeys import PublicKey, Role, is_public
 
-GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 _MOST_FIELDS: Final = 32
-
-
-class TokenType(StrEnum):
-    """What may be exchanged."""
-
-    ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
-    ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
-    JWT = "urn:ietf:params:oauth:token-type:jwt"
-    API_KEY = "urn:accredit:token-type:api-key"
 
 
 class RequestError(PeerError):
