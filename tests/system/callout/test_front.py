@@ -13,6 +13,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 
+from tests.processes import wait_until
 from tests.system.broker.callout.scene import Which
 from tests.system.callout.front import Front, front
 
@@ -94,6 +95,8 @@ def test_enabled_served_let_in_and_written_down(desk: Front) -> None:
     key, configuration = with_key(desk)
     with desk.serving(configuration) as said:
         let_in(desk, key)
+        # The server said that it has gone.
+        wait_until(lambda: desk.document("sessions") == [], seconds=30, what="the session to end")
         refused(desk, "ak_services_wrong")
         with urllib.request.urlopen(said["http"] + "/healthz", timeout=5) as answer:
             assert json.load(answer)["callout"] == "ok"
