@@ -52,8 +52,11 @@ class Challenges:
         if len(nonce) != _LENGTH or not nonce.isascii():
             return None
         try:
-            data = base64.b64decode(nonce, altchars=b"-_", validate=True)
+            data = base64.urlsafe_b64decode(nonce)
         except (ValueError, binascii.Error):
+            return None
+        if base64.urlsafe_b64encode(data).decode() != nonce:
+            # Readers take other spellings too; one that was used must not come again in another.
             return None
         body, mac = data[:-_MAC], data[-_MAC:]
         if not hmac.compare_digest(mac, self._mac(body)):
