@@ -82,14 +82,45 @@ def mint(grant: Grant, identity: Identity, user: PublicKey, place: Place, *, now
             at=", ".join(grant.bindings),
             hint=f"add one: accredit edit account {place.claims.name} --sk generate",
         )
-    try:
-        filled = [expand_template(templates[role], scoped, place.claims) for role in grant.roles]
-    except TemplateError as error:
-        raise LoginRefusedError(Reason.UNSAFE_VALUE, f"{error.at}: {error.message}") from None
-    body = joined(filled, at=", ".join(grant.bindings))
+    body = joined(filled_in(grant, scoped, place.claims, templates), at=", ".join(grant.bindings))
     plain = new_user(user, name, account=None if place.plain.public == place.public else place.public)
     claims = with_body(plain, tags=grant.tags, **msgspec.structs.asdict(body))
     return encode(msgspec.structs.replace(claims, exp=grant.expires_at), place.plain, now=now)
+
+
+def permitted(
+    grant: Grant,
+    identity: Identity,
+    user: PublicKey,
+    claims: AccountClaims,
+    templates: Mapping[str, UserTemplate],
+) -> UserTemplate:
+    """What the token of a grant comes to: what a server makes of one role, or what we make of several.
+
+    Raises:
+        LoginRefusedError: a role is not among `templates`, or cannot be filled in.
+    """
+    missing = [role for role in grant.roles if role not in templates]
+    if missing:
+        raise LoginRefusedError(Reason.NO_ROLE, f"account {claims.name} has no role {missing[0]!r}")
+    name = token_name(grant, identity, templates)
+    scoped = new_scoped_user(user, name, account=claims.sub, tags=grant.tags)
+    filled = filled_in(grant, scoped, claims, templates)
+    return filled[0] if len(filled) == 1 else joined(filled, at=", ".join(grant.bindings))
+
+
+def filled_in(
+    grant: Grant, scoped: UserClaims, claims: AccountClaims, templates: Mapping[str, UserTemplate]
+) -> list[UserTemplate]:
+    """The grant's roles with this user's values in their subjects.
+
+    Raises:
+        LoginRefusedError: one cannot be filled in.
+    """
+    try:
+        return [expand_template(templates[role], scoped, claims) for role in grant.roles]
+    except TemplateError as error:
+        raise LoginRefusedError(Reason.UNSAFE_VALUE, f"{error.at}: {error.message}") from None
 
 
 def joined(templates: Iterable[UserTemplate], *, at: str = "") -> UserTemplate:

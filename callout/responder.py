@@ -26,6 +26,8 @@ log = logging.getLogger("accredit.callout")
 
 SUBJECT: Final = "$SYS.REQ.USER.AUTH"
 QUEUE: Final = "accredit-callout"
+SHADOW_QUEUE: Final = "accredit-callout-shadow"
+"""Of services in the shadow: in the same queue they would take questions away from those who answer."""
 XKEY_HEADER: Final = "Nats-Server-Xkey"
 
 
@@ -38,6 +40,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of them that belong to the way back."""
     most_under_way: int = 512
     """Questions at once; more are refused."""
+    shadow: bool = False
+    """Decide and record, and answer nobody: another service does. Its desk needs a ledger that writes no
+    sessions, because nothing is given away."""
 
 
 class Question(Protocol):
@@ -161,5 +166,7 @@ class Responder:
             return Outcome(reason=Reason.FAULT, message=type(error).__name__)
 
     async def _send(self, question: Question, data: bytes) -> None:
+        if self._settings.shadow:
+            return
         with contextlib.suppress(ConnectionError, TimeoutError):
             await question.answer(data)

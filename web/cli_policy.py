@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from callout.policy.spans import parse_moment, parse_span, show_moment
 from callout.policy.what_if import Login
 from callout.policy.writing import plain
 from issuer.authority.policies import policy_history, set_policy
+from issuer.cli.facts import body_facts
 from issuer.cli.main import FINDINGS, OK
 from issuer.cli.options import verb
 from issuer.cli.workspace import Workspace
-from issuer.grants import Identity, Kind
+from issuer.grants import Attribute, Identity, Kind
 from issuer.store.unit import Unit
 from web.calling.configuration import read_configuration
 from web.policies import (
@@ -31,6 +33,8 @@ from web.policies import (
     plain_explanation,
     policy_file,
     recorded_identity,
+    remembered_identity,
+    session_identity,
     stored_policy,
 )
 from web.policies import (
@@ -118,22 +122,33 @@ def lint(workspace: Workspace, *, file: Path | None, callout: Path | None) -> in
 
 
 @verb()
-@click.argument("issuer")
-@click.argument("subject")
+@click.argument("issuer", required=False)
+@click.argument("subject", required=False)
+@click.option("--session", type=click.IntRange(1), metavar="ID", help="whoever this session was given to")
+@click.option("--identity", metavar="DIGEST", help="an identity as it is remembered")
 @click.option("--policy", "file", type=FILE, help="by this policy, not the one in force")
-@click.option("--directory", metavar="NAME", help="instead of asking who was connected: this directory")
+@click.option("--directory", metavar="NAME", help="not whom was recorded: this directory vouches")
 @click.option("-g", "--group", "groups", multiple=True, help="with --directory: a group")
-@click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE", help="with --directory")
+@click.option(
+    "--attribute",
+    "attributes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help='with --directory; 3 and true are no texts, "3" is; twice the same name is a list',
+)
 @click.option("--method", "methods", multiple=True, help="with --directory: how it was proved (amr)")
 @click.option("--assurance", default="", help="with --directory: how strongly (acr)")
-@click.option("--kind", type=click.Choice([each.value for each in Kind]), default="person")
-@click.option("--authenticated", metavar="SPAN", help="with --directory: so long ago")
+@click.option(
+    "--kind", type=click.Choice([each.value for each in Kind]), help="with --directory [default: person]"
+)
+@click.option("--authenticated", metavar="SPAN", help="when it was proved: so long ago")
 @click.option("--address", default="", help="where the connection comes from")
 @click.option("--connection-type", default="", help="standard, websocket, mqtt or exchange")
 def explain(workspace: Workspace, **values: Any) -> int:
     """Would they be let in, as what, until when, and which rule says so.
 
-    Of somebody who is connected the issuer and subject are enough; of anybody else say what is known.
+    Of somebody who was let in before the issuer and subject are enough: he is as he was the last time.
+    Of anybody else say what is known.
     """
     with workspace.database.reading() as unit:
         login = _somebody(unit, workspace, values)
@@ -180,38 +195,77 @@ def what_if(workspace: Workspace, *, file: Path, since: str) -> int:
 
 
 def _somebody(unit: Unit, workspace: Workspace, values: dict[str, Any]) -> Login:
-    connection = Connection(address=values["address"], type=values["connection_type"])
-    if not values["directory"]:
-        known = recorded_identity(unit, workspace.operator, values["issuer"], values["subject"])
-        seen = known.connection
-        return Login(
-            known.identity,
-            workspace.now,
-            Connection(address=connection.address or seen.address, type=connection.type or seen.type),
-        )
-    attributes: dict[str, str] = {}
-    for each in values["attributes"]:
-        name, equals, value = each.partition("=")
-        if not equals:
-            raise click.UsageError(f"--attribute {each}: write NAME=VALUE")
-        attributes[name] = value
+    login = _login(unit, workspace, values)
+    identity, seen = login.identity, login.connection
     ago = values["authenticated"]
-    span = None if ago is None else parse_span(ago)
-    if ago is not None and span is None:
-        raise click.UsageError(f"--authenticated {ago}: write a span, as 5m")
-    identity = Identity(
-        issuer=values["issuer"],
-        subject=values["subject"],
-        name=values["subject"],
-        directory=values["directory"],
-        kind=Kind(values["kind"]),
-        groups=tuple(sorted(values["groups"])),
-        attributes=attributes,
-        methods=values["methods"],
-        assurance=values["assurance"],
-        authenticated_at=None if span is None else workspace.now - span,
+    if ago is not None:
+        span = parse_span(ago)
+        if span is None:
+            raise click.UsageError(f"--authenticated {ago}: write a span, as 5m")
+        identity = msgspec.structs.replace(identity, authenticated_at=workspace.now - span)
+    connection = Connection(
+        address=values["address"] or seen.address, type=values["connection_type"] or seen.type
     )
     return Login(identity, workspace.now, connection)
+
+
+def _login(unit: Unit, workspace: Workspace, values: dict[str, Any]) -> Login:
+    """Who is asked about, in just one of the four ways to say it."""
+    issuer, subject, operator = values["issuer"], values["subject"], workspace.operator
+    ways = [values["session"] is not None, values["identity"] is not None, issuer is not None]
+    if sum(ways) != 1 or (issuer is not None and subject is None):
+        raise click.UsageError("who? say ISSUER and SUBJECT, or --session ID, or --identity DIGEST")
+    described = [name for name in ("groups", "attributes", "methods", "assurance", "kind") if values[name]]
+    if described and not values["directory"]:
+        raise click.UsageError("who is described is described whole: say --directory, too")
+    if values["directory"] and issuer is None:
+        raise click.UsageError("--directory goes with ISSUER and SUBJECT")
+    if values["session"] is not None:
+        return session_identity(unit, operator, values["session"])
+    if values["identity"] is not None:
+        return Login(remembered_identity(unit, operator, values["identity"]), workspace.now)
+    if not values["directory"]:
+        return recorded_identity(unit, operator, issuer, subject)
+    identity = Identity(
+        issuer=issuer,
+        subject=subject,
+        name=subject,
+        directory=values["directory"],
+        kind=Kind(values["kind"] or Kind.PERSON),
+        groups=tuple(sorted(values["groups"])),
+        attributes=_attributes(values["attributes"]),
+        methods=values["methods"],
+        assurance=values["assurance"],
+    )
+    return Login(identity, workspace.now)
+
+
+def _attributes(said: tuple[str, ...]) -> dict[str, Attribute]:
+    """As a directory has them: texts, numbers and switches are three things; several texts are a set."""
+    found: dict[str, Attribute] = {}
+    for each in said:
+        name, equals, text = each.partition("=")
+        if not name or not equals:
+            raise click.UsageError(f"--attribute {each}: write NAME=VALUE")
+        value = _value(text)
+        before = found.get(name)
+        if before is None:
+            found[name] = value
+            continue
+        texts = before if isinstance(before, tuple) else (before,)
+        if not all(isinstance(one, str) for one in (*texts, value)):
+            raise click.UsageError(f'--attribute {name}: a list is of texts, as {name}="one"')
+        found[name] = tuple(sorted({*map(str, texts), str(value)}))
+    return found
+
+
+def _value(text: str) -> str | int | bool:
+    if text in {"true", "false"}:
+        return text == "true"
+    if re.fullmatch(r"-?(?:0|[1-9][0-9]{0,17})", text):
+        return int(text)
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    return text[1:-1] if quoted else text
 
 
 def _tell(workspace: Workspace, found: Explained) -> None:
@@ -225,8 +279,12 @@ def _tell(workspace: Workspace, found: Explained) -> None:
         grant = decision.grant
         roles, bindings = "+".join(grant.roles), ", ".join(grant.bindings)
         screen.say(f"granted: {grant.account} {roles} by {bindings}, until {show_moment(grant.expires_at)}")
+        if found.permissions is not None:
+            screen.facts(list(body_facts(found.permissions)), title="What the token allows")
     else:
         screen.say(f"refused: {decision.message} ({decision.reason.value})")
+    if found.obstacle is not None:
+        screen.warn(f"there would be no token all the same: {found.obstacle} ({found.obstacle.reason.value})")
     for denial in found.denials:
         what = f"denial {denial.id}, {denial.target.value} {denial.value}".rstrip()
         screen.warn(f"kept out all the same by {what}: {denial.reason or 'no reason given'}")

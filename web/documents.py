@@ -5,16 +5,12 @@ Strict where YAML is loose: no seeds, no tags, no member twice, no more than a f
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from issuer.authority.plan.source import BadDocument, Place, open_source
+from issuer.authority.plan.plain_values import plain_value
+from issuer.authority.plan.source import BadDocument, open_source
 from issuer.errors import NotFound
-
-# The numbers of JSON and no others: 0o17, .inf, 1_000 and 12:30 stay texts.
-_WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
-_BROKEN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 
 
 def read_file(path: Path) -> Any:
@@ -38,23 +34,6 @@ def plain_document(text: str | bytes, name: str) -> Any:
         BadDocument: not one YAML document, a seed in it, a member twice, nested too deeply.
     """
     try:
-        return _plain(open_source(text, name))
+        return plain_value(open_source(text, name))
     except RecursionError:
         raise BadDocument("is nested too deeply", at=name) from None
-
-
-def _plain(place: Place) -> Any:
-    if place.is_mapping:
-        return {key: _plain(value) for key, value in place.entries().items()}
-    if place.is_list:
-        return [_plain(item) for item in place.items()]
-    if place.is_nothing:
-        return None
-    if place.is_flag:
-        return place.flag()
-    text = place.scalar()
-    if place.node.style is not None:
-        return text
-    if _WHOLE.fullmatch(text):
-        return int(text)
-    return float(text) if _BROKEN.fullmatch(text) else text

@@ -1,7 +1,8 @@
 """Logins of the callout on their way into the store: many in one commit, none answered before it.
 
-A commit takes milliseconds, whatever is in it. So while one is under way the logins that come
-meanwhile wait together for the next: alone a login waits for one commit, in a storm for two.
+A commit costs what twenty logins cost, whatever is in it, and keeps other writers out. So while one
+is under way the logins that come meanwhile wait together for the next, and when many come, they gather
+for a moment first: alone a login waits for its own commit only.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ log = logging.getLogger("accredit.callout")
 MOST_AT_ONCE: Final = 1000
 MOST_REFUSALS: Final = 10_000
 """Refusals that wait to be written; beyond it they are counted."""
+PACE: Final = 0.04
+"""Seconds from the beginning of one commit to that of the next, when many come."""
 
 
 class LoginLedger:
@@ -85,8 +88,10 @@ class LoginLedger:
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
     async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while self._granted or self._refused:
+                began = loop.time()
                 granted = [self._granted.popleft() for _ in range(min(len(self._granted), MOST_AT_ONCE))]
                 refused = [self._refused.popleft() for _ in range(min(len(self._refused), MOST_AT_ONCE))]
                 try:
@@ -103,6 +108,8 @@ class LoginLedger:
                     for _, done in granted:
                         if not done.done():
                             done.set_result(None)
+                if len(granted) + len(refused) > 1 or self._granted or self._refused:
+                    await asyncio.sleep(began + PACE - loop.time())
         finally:
             self._writer = None
 

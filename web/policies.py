@@ -12,26 +12,34 @@ from typing import Any, Final
 import msgspec
 
 from callout.directories.opening import Configured
-from callout.policy.decision import Connection, Decision, Granted
+from callout.mint import permitted
+from callout.policy.decision import Connection, Decision, Grant, Granted
 from callout.policy.match import decide
 from callout.policy.model import Holding, Policy
 from callout.policy.reading import read_policy
 from callout.policy.what_if import Difference, Login, compare
 from callout.policy.world import KnownDirectory, KnownRole, World
 from callout.policy.writing import plain
+from callout.refusals import LoginRefusedError, Reason
 from issuer.authority.finding import the_operator
+from issuer.authority.plan import DeclaredPolicy
 from issuer.authority.policies import SetPolicy, the_policy
 from issuer.authority.signing import head
 from issuer.claims.account import AccountClaims, Scope
 from issuer.claims.fields import Permission
+from issuer.claims.user import UserTemplate
 from issuer.errors import NotFound
 from issuer.grants import Denial, Identity, Session
+from issuer.keys.nkeys import PublicKey
 from issuer.store import grants, hierarchy
 from issuer.store.identities import TurnedAway, identities_of, turned_away_since
+from issuer.store.sessions import newest_session, session_by_id
 from issuer.store.unit import Unit
 from web.documents import read_file
 
 _AT_ONCE: Final = 500
+_SOME_USER: Final = PublicKey("U…")
+"""Stands for the key that a server makes for a connection, in subjects of roles that name it."""
 
 
 def policy_file(path: Path) -> Policy:
@@ -46,6 +54,16 @@ def policy_file(path: Path) -> Policy:
 def body_of(policy: Policy) -> str:
     """As it is stored: its one spelling."""
     return msgspec.json.encode(plain(policy), order="sorted").decode()
+
+
+def declared(data: Any) -> DeclaredPolicy:
+    """A policy out of a declarative file, from plain data.
+
+    Raises:
+        PolicyError: it is none; `at` is a JSON pointer.
+    """
+    policy = read_policy(data)
+    return DeclaredPolicy(body_of(policy), len(policy.bindings))
 
 
 def as_act(policy: Policy, operator: str | None, **more: int | None) -> SetPolicy:
@@ -103,10 +121,14 @@ class Explained:
     identity: Identity
     decision: Decision
     denials: tuple[Denial, ...]
+    permissions: UserTemplate | None = None
+    """What their token would allow, values filled in."""
+    obstacle: LoginRefusedError | None = None
+    """Why there would be no token although the policy grants one."""
 
     @property
     def let_in(self) -> bool:
-        return isinstance(self.decision, Granted) and not self.denials
+        return isinstance(self.decision, Granted) and not self.denials and self.obstacle is None
 
 
 def explain(
@@ -124,29 +146,77 @@ def explain(
         version, policy = stored_policy(unit, operator)
     decision = decide(identity, policy, now=now, connection=connection)
     bindings = decision.grant.bindings if isinstance(decision, Granted) else decision.bindings
-    standing = grants.standing_denials(unit, the_operator(unit, operator).id)
+    ours = the_operator(unit, operator).id
+    standing = grants.standing_denials(unit, ours)
+    permissions: UserTemplate | None = None
+    obstacle: LoginRefusedError | None = None
+    if isinstance(decision, Granted):
+        try:
+            permissions = _permissions(unit, ours, decision.grant, identity)
+        except LoginRefusedError as refusal:
+            obstacle = refusal
     return Explained(
         version=version,
         identity=identity,
         decision=decision,
         denials=tuple(denial for denial in standing if denial.denies(identity, bindings)),
+        permissions=permissions,
+        obstacle=obstacle,
     )
 
 
+def _permissions(unit: Unit, operator_id: int, grant: Grant, identity: Identity) -> UserTemplate:
+    row = hierarchy.find_account(unit, operator_id, grant.account)
+    if row is None:
+        raise LoginRefusedError(Reason.NO_ROLE, f"there is no account {grant.account}")
+    claims: AccountClaims = head(unit, "account", row.id).claims
+    scopes = [entry for entry in claims.nats.signing_keys if isinstance(entry, Scope)]
+    return permitted(grant, identity, _SOME_USER, claims, {scope.role: scope.template for scope in scopes})
+
+
 def recorded_identity(unit: Unit, operator: str | None, issuer: str, subject: str) -> Login:
-    """Somebody as he was at his newest login that is still open.
+    """Somebody as he was at his newest login, of those that are open if there are any.
+
+    Raises:
+        NotFound: there is none, or who it was is not remembered any more.
+    """
+    ours = the_operator(unit, operator).id
+    found = newest_session(unit, ours, issuer, subject)
+    if found is None:
+        raise NotFound(f"no session of {subject} from {issuer} was recorded", hint="accredit sessions")
+    return _recorded_login(unit, ours, found)
+
+
+def session_identity(unit: Unit, operator: str | None, number: int) -> Login:
+    """Whoever a session, over or not, was given to.
+
+    Raises:
+        NotFound: there is none of that number, or who it was is not remembered any more.
+    """
+    ours = the_operator(unit, operator).id
+    found = session_by_id(unit, ours, number)
+    if found is None:
+        raise NotFound(f"there is no session {number}", hint="accredit sessions --json")
+    return _recorded_login(unit, ours, found)
+
+
+def remembered_identity(unit: Unit, operator: str | None, digest: str) -> Identity:
+    """An identity as it is remembered, by its digest.
 
     Raises:
         NotFound: there is none.
     """
-    ours = the_operator(unit, operator).id
-    found: Session | None = None
-    for session in grants.open_sessions(unit, ours, issuer=issuer, subject=subject):
-        found = session
-    known = identities_of(unit, ours, [found.identity]) if found is not None else {}
-    if found is None or found.identity not in known:
-        raise NotFound(f"no session of {subject} from {issuer} is open", hint="accredit sessions")
-    return _login(found, known[found.identity])
+    known = identities_of(unit, the_operator(unit, operator).id, [digest])
+    if digest not in known:
+        raise NotFound(f"no identity {digest!r} is remembered", hint="accredit sessions --json")
+    return known[digest]
+
+
+def _recorded_login(unit: Unit, operator_id: int, session: Session) -> Login:
+    known = identities_of(unit, operator_id, [session.identity])
+    if session.identity not in known:
+        raise NotFound(f"who session {session.id} was given to is not remembered any more")
+    return _login(session, known[session.identity])
 
 
 # --- what if -----------------------------------------------------------------------------------------
@@ -206,7 +276,10 @@ def plain_explanation(found: Explained) -> dict[str, Any]:
             "roles": list(grant.roles),
             "bindings": list(grant.bindings),
             "expires_at": grant.expires_at,
+            "permissions": msgspec.to_builtins(found.permissions),
         }
+        if found.obstacle is not None:
+            said |= {"code": found.obstacle.reason.value, "message": found.obstacle.message}
     else:
         said |= {"code": decision.reason.value, "message": decision.message}
     return said

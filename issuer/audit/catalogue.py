@@ -47,16 +47,21 @@ class EventCode(StrEnum):
     KEY_REVEALED = "key.revealed"
     LOGIN_GRANTED = "login.granted"
     LOGIN_REFUSED = "login.refused"
+    LOGIN_SHADOWED = "login.shadowed"
     OPERATOR_ADOPTED = "operator.adopted"
     OPERATOR_CHANGED = "operator.changed"
     OPERATOR_CREATED = "operator.created"
     OPERATOR_DELETED = "operator.deleted"
     PLAN_APPLIED = "plan.applied"
     POLICY_CHANGED = "policy.changed"
+    PROVISIONED_ADDED = "provisioned.added"
+    PROVISIONED_CHANGED = "provisioned.changed"
+    PROVISIONED_REMOVED = "provisioned.removed"
     SERVER_FORGOTTEN = "server.forgotten"
     STORE_CREATED = "store.created"
     STORE_MIGRATED = "store.migrated"
     TOKEN_SIGNED = "token.signed"  # noqa: S105
+    TRIGGER_HEARD = "trigger.heard"
     USER_ADOPTED = "user.adopted"
     USER_CHANGED = "user.changed"
     USER_DELETED = "user.deleted"
@@ -80,6 +85,7 @@ def _entry(code: EventCode, title: str, fields: str = "") -> tuple[EventCode, En
 
 
 _ACCOUNT: Final = "name old_name what count kind subject role importer tags expires"
+_PROVISIONED: Final = "source id issuer subject active followed denial"
 _DELIVERY: Final = "server server_id cluster version action attempts words name"
 
 CATALOGUE: Final[dict[EventCode, Entry]] = dict(
@@ -161,6 +167,11 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
             "the callout turned somebody away",
             "issuer subject directory code message server client address",
         ),
+        _entry(
+            EventCode.LOGIN_SHADOWED,
+            "a callout in the shadow decided a login that another one answers",
+            "issuer subject directory would code message bindings policy role account server client address",
+        ),
         _entry(EventCode.OPERATOR_ADOPTED, "an operator made elsewhere was taken in", "name source"),
         _entry(
             EventCode.OPERATOR_CHANGED, "an operator was signed anew with other claims", "name old_name what"
@@ -173,12 +184,20 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
             "another policy of the callout is in force",
             "version sha256 bindings restores",
         ),
+        _entry(EventCode.PROVISIONED_ADDED, "a provider of identities told us of somebody", _PROVISIONED),
+        _entry(EventCode.PROVISIONED_CHANGED, "a provider changed what it told of somebody", _PROVISIONED),
+        _entry(EventCode.PROVISIONED_REMOVED, "a provider took somebody away", _PROVISIONED),
         _entry(EventCode.SERVER_FORGOTTEN, "a server will not come back", "server"),
         _entry(EventCode.STORE_CREATED, "the store was made", "version revision"),
         _entry(
             EventCode.STORE_MIGRATED, "the store was brought to another revision", "from_revision to_revision"
         ),
         _entry(EventCode.TOKEN_SIGNED, "a token of another kind was signed", "kind name expires"),
+        _entry(
+            EventCode.TRIGGER_HEARD,
+            "something outside was told or found out, and what followed",
+            "source notice what issuer subject followed denial sessions ended",
+        ),
         _entry(EventCode.USER_ADOPTED, "a user made elsewhere was taken in", "name account source role"),
         _entry(EventCode.USER_CHANGED, "a user was signed anew", "name old_name what account role expires"),
         _entry(EventCode.USER_DELETED, "a user was deleted", "name account revoked"),

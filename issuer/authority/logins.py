@@ -40,7 +40,8 @@ class Refused:
 
 def write_granted(unit: Unit, operator_id: int, logins: Sequence[Granted], now: int) -> None:
     """Many at once: a commit costs more than all the rest of a login."""
-    keep_identities(unit, operator_id, [login.identity for login in logins], now)
+    known = {login.session.identity: login.identity for login in logins}
+    keep_identities(unit, operator_id, known.values(), now)
     add_sessions(unit, operator_id, [login.session for login in logins])
     append_many(unit, [_granted(login) for login in logins], now)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +11,9 @@ from issuer.audit.catalogue import EventCode
 from issuer.authority.plan import (
     ApplyDocument,
     AskPlan,
+    DeclaredPolicy,
     Plan,
+    PolicyDoor,
     apply_document,
     export_document,
     read_document,
@@ -20,9 +23,9 @@ from issuer.authority.plan import (
 )
 from issuer.authority.plan.diff import DELETE
 from issuer.authority.plan.document import SECTIONS, Document
-from issuer.cli.files import read_text
+from issuer.cli.files import STDIN, read_text
 from issuer.cli.generate import output_option, put
-from issuer.cli.main import FINDINGS, OK
+from issuer.cli.main import FINDINGS, OK, POLICY_READER, found
 from issuer.cli.options import force_option, split, verb
 from issuer.cli.workspace import Workspace
 from issuer.store.engine import NoStore
@@ -102,7 +105,15 @@ def _document(values: dict[str, Any]) -> Document:
     name = values["source"] or values["argument"]
     if not name:
         raise click.UsageError("which file? name it with -f, or - for stdin")
-    return read_document(read_text(name), "stdin" if name == "-" else name)
+    folder = Path() if name == STDIN else Path(name).expanduser().parent
+
+    def read(data: Any) -> DeclaredPolicy:
+        # Found when asked for: most files hold no policy, and are not to wait for what reads one.
+        policy: DeclaredPolicy = found(POLICY_READER)(data)
+        return policy
+
+    door = PolicyDoor(read, beside=lambda file: read_text(str(folder / Path(file).expanduser())))
+    return read_document(read_text(name), "stdin" if name == STDIN else name, policies=door)
 
 
 def _pruned(values: dict[str, Any]) -> frozenset[str]:

@@ -136,10 +136,10 @@ def _user(claims: UserClaims, found: Description) -> Iterator[Row]:
         yield "Role", found.scope.role
         return
     yield "Bearer token", body.bearer_token
-    yield from _body(body)
+    yield from body_facts(body)
 
 
-def _body(body: Any) -> Iterator[Row]:
+def body_facts(body: Any) -> Iterator[Row]:
     """What a user's body and a role's template have in common."""
     yield from _permissions(body)
     for name in ("subs", "data", "payload"):
@@ -207,7 +207,7 @@ def _scope(screen: Screen, scope: Scope) -> None:
     if scope.description:
         rows.append(("Description", scope.description))
     rows.append(("Bearer token", scope.template.bearer_token))
-    screen.facts([*rows, *_body(scope.template)], title=f"Role {scope.role}")
+    screen.facts([*rows, *body_facts(scope.template)], title=f"Role {scope.role}")
 
 
 def _named(key: str, names: dict[str, str]) -> str:

@@ -172,6 +172,8 @@ VERBS: Final[Table] = {
     "migrate": ("issuer.cli.doctor:migrate", "bring the store to this version"),
     "completion": ("issuer.cli.completion:completion", "shell completion for bash, zsh and fish"),
 }
+POLICY_READER: Final = "web.policies:declared"
+"""What reads a policy of the callout that stands in a declarative file: issuer knows nothing of callout."""
 ALIASES: Final = {"create": "add", "key": "keys", "rm": "delete", "ls": "list", "signing-keys": "signing-key"}
 
 OK: Final = 0
@@ -267,10 +269,15 @@ class LazyGroup(click.Group):
 
 def load(target: str, name: str) -> click.Command:
     """Import a verb by its string."""
-    module, _, attribute = target.partition(":")
-    command: click.Command = getattr(import_module(module), attribute)
+    command: click.Command = found(target)
     command.name = name
     return command
+
+
+def found(target: str) -> Any:
+    """What a string `module:attribute` stands for, imported now."""
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def program() -> LazyGroup:

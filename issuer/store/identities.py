@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from issuer.grants import Identity
 from issuer.store.schema import identities as identities_table
@@ -16,6 +16,11 @@ from issuer.store.unit import Unit
 
 _AT_ONCE: Final = 500  # of values in one question
 _DECODER: Final = msgspec.json.Decoder(Identity)
+# Made once: to put it together costs more than to ask it, and every commit of logins does.
+_BY_DIGEST: Final = select(identities_table.c.digest, identities_table.c.document).where(
+    identities_table.c.operator_id == bindparam("operator"),
+    identities_table.c.digest.in_(bindparam("digests", expanding=True)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +85,6 @@ def turned_away_since(unit: Unit, operator_id: int, since: int) -> Iterator[Turn
 
 
 def _known(unit: Unit, operator_id: int, digests: list[str]) -> Iterator[tuple[str, str]]:
-    columns = identities_table.c
     for start in range(0, len(digests), _AT_ONCE):
-        query = select(columns.digest, columns.document).where(
-            columns.operator_id == operator_id, columns.digest.in_(digests[start : start + _AT_ONCE])
-        )
-        yield from ((digest, document) for digest, document in unit.fetch_all(query))
+        values = {"operator": operator_id, "digests": digests[start : start + _AT_ONCE]}
+        yield from ((digest, document) for digest, document in unit.fetch_all(_BY_DIGEST, values))

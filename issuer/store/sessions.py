@@ -67,6 +67,25 @@ def find_sessions(unit: Unit, operator_id: int, wanted: Wanted, *, after: int, l
     return [session_of_row(row) for row in unit.fetch_all(query)]
 
 
+def session_by_id(unit: Unit, operator_id: int, number: int) -> Session | None:
+    """One session, over or not."""
+    row = unit.fetch_one(select(*_SESSION).where(_SESSION.operator_id == operator_id, _SESSION.id == number))
+    return session_of_row(row) if row else None
+
+
+def newest_session(unit: Unit, operator_id: int, issuer: str, subject: str) -> Session | None:
+    """Somebody's newest, of those that are open if there are any."""
+    query = select(*_SESSION).where(
+        _SESSION.operator_id == operator_id, _SESSION.issuer == issuer, _SESSION.subject == subject
+    )
+    # Of the open ones there is an index; the others are looked through.
+    for which in (query.where(_SESSION.ended_at.is_(None)), query):
+        row = unit.fetch_one(which.order_by(_SESSION.id.desc()).limit(1))
+        if row:
+            return session_of_row(row)
+    return None
+
+
 def end_connections(unit: Unit, connections: Sequence[Over]) -> int:
     """Note that they are over; what is noted already stays as it is. How many sessions that were."""
     if not connections:

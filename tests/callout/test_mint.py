@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from callout.mint import Place, joined, mint
+from callout.mint import Place, joined, mint, permitted
 from callout.policy.decision import Grant
 from callout.refusals import LoginRefusedError, Reason
 from issuer.claims.account import AccountClaims, Scope, new_account
@@ -104,6 +104,18 @@ def test_several_roles_are_filled_in_and_joined() -> None:
 )
 def test_what_the_account_has_not_cannot_be_given(given: Grant, where: Place) -> None:
     assert reason(given, where) is Reason.NO_ROLE
+
+
+def test_what_is_permitted_is_told_before_there_is_a_token() -> None:
+    both = grant("reader", "writer")
+    told, token = permitted(both, ANN, USER, account(), TEMPLATES), minted(both).nats
+    assert (told.pub, told.sub, told.subs) == (token.pub, token.sub, token.subs)
+    # Of one role the token says nothing: this is what the server makes of it.
+    assert permitted(grant("reader"), ANN, USER, account(), TEMPLATES).sub.allow == ("grid.north.>",)
+    for given, why in ((grant("unknown"), Reason.NO_ROLE), (grant("named"), Reason.MISSING_VALUE)):
+        with pytest.raises(LoginRefusedError) as refused:
+            permitted(given, ANN, USER, account(), TEMPLATES)
+        assert refused.value.reason is why
 
 
 def test_a_role_that_names_its_users_needs_a_name_that_is_safe_there() -> None:

@@ -13,6 +13,7 @@ from callout.desk import Login, Outcome
 from callout.refusals import Reason
 from issuer.audit import log
 from issuer.audit.catalogue import EventCode
+from issuer.authority.logins import Refused
 from issuer.errors import AccreditError
 from issuer.grants import Identity
 from issuer.store import grants
@@ -61,6 +62,41 @@ def test_what_was_granted_is_there_with_its_event(database: Database, founded: F
     assert {each.client_id for each in open_} == set(range(50))
     assert {entry.body.target for entry in events} == {each.user_key for each in open_}
     assert events[0].body.artefacts == ((f"J{open_[0].client_id}", "0" * 64),)
+
+
+class Counted(LoginLedger):
+    """Counts its commits."""
+
+    commits = 0
+
+    def _commit(self, granted: list[Login], refused: list[Refused]) -> None:
+        self.commits += 1
+        super()._commit(granted, refused)
+
+
+def test_when_many_come_they_gather_for_few_commits(database: Database, founded: Founded) -> None:
+    async def run() -> int:
+        book = Counted(database, founded.operator.id, now=lambda: NOW)
+        tasks = []
+        for number in range(60):
+            tasks.append(asyncio.create_task(book.granted(login(number))))
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*tasks)
+        return book.commits
+
+    assert asyncio.run(run()) < 30
+    with database.reading() as unit:
+        assert len(grants.open_sessions(unit, founded.operator.id)) == 60
+
+
+def test_who_comes_alone_waits_for_nobody(database: Database, founded: Founded) -> None:
+    async def run() -> int:
+        book = Counted(database, founded.operator.id, now=lambda: NOW)
+        for number in range(5):
+            await book.granted(login(number))
+        return book.commits
+
+    assert asyncio.run(run()) == 5
 
 
 def test_whose_it_was_is_kept_once_and_without_its_proof(database: Database, founded: Founded) -> None:

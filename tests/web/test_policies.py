@@ -101,6 +101,7 @@ def test_the_linter_knows_the_accounts_the_roles_and_how_wide_they_are(office: O
 
 
 def test_why_somebody_is_let_in_and_kept_out_all_the_same(office: Office) -> None:
+    office.authority.perform(edit_role, EditRole("GRID", "reader", "generate"), ADA)
     put(office, policy("staff"))
     denial = Denial(target=Target.IDENTITY, issuer=ANN.issuer, value="ann", reason="left")
     with office.database.reading() as unit:
@@ -118,6 +119,65 @@ def test_why_somebody_is_let_in_and_kept_out_all_the_same(office: Office) -> Non
     assert [each.reason for each in found.denials] == ["left"]
     plain = policies.plain_explanation(found)
     assert json.loads(json.dumps(plain))["denials"] == [found.denials[0].id]
+
+
+def test_what_the_token_would_allow_with_the_values_in_it(office: Office) -> None:
+    reader = EditRole(
+        "GRID",
+        "reader",
+        "generate",
+        permissions=PermissionChange(allow_pub=("grid.{{tag(site)}}",), allow_sub=("own.{{subject()}}",)),
+    )
+    office.authority.perform(edit_role, reader, ADA)
+    binding = {
+        "name": "staff",
+        "match": {"directory": "okta"},
+        "account": "GRID",
+        "role": "reader",
+        "values": {"site": {"text": "north"}},
+    }
+    put(office, read_policy({"version": 1, "bindings": [binding]}))
+    with office.database.reading() as unit:
+        found = policies.explain(unit, None, ANN, now=office.now, connection=Connection())
+    assert found.permissions is not None
+    assert (found.permissions.pub.allow, found.permissions.sub.allow) == (("grid.north",), ("own.U…",))
+
+
+@pytest.mark.parametrize(
+    ("account", "role", "words"), [("GRID", "gone", "no role 'gone'"), ("ELSEWHERE", "reader", "no account")]
+)
+def test_a_policy_may_grant_what_there_is_not(office: Office, account: str, role: str, words: str) -> None:
+    binding = {"name": "staff", "match": {"directory": "okta"}, "account": account, "role": role}
+    put(office, read_policy({"version": 1, "bindings": [binding]}))
+    with office.database.reading() as unit:
+        found = policies.explain(unit, None, ANN, now=office.now, connection=Connection())
+    assert isinstance(found.decision, Granted)
+    assert not found.let_in
+    assert found.obstacle is not None
+    assert words in str(found.obstacle)
+    assert policies.plain_explanation(found)["code"] == "policy.no-role"
+
+
+def test_the_newest_login_counts_an_open_one_before_one_that_is_over(office: Office) -> None:
+    lab = replace(ANN, groups=("lab",))
+    with office.database.writing() as unit:
+        logged_in(office, unit, ANN, lab)
+    with office.database.reading() as unit:
+        assert policies.recorded_identity(unit, None, ANN.issuer, "ann").identity == lab
+        first, second = (each.id for each in grants.open_sessions(unit, office.operator_id))
+        assert policies.session_identity(unit, None, first).identity == ANN
+        assert policies.remembered_identity(unit, None, lab.digest()) == lab
+        for missing in (
+            lambda: policies.session_identity(unit, None, 999),
+            lambda: policies.remembered_identity(unit, None, "0" * 32),
+        ):
+            with pytest.raises(NotFound):
+                missing()
+    for ended, found in ((second, ANN), (first, lab)):
+        with office.database.noting() as unit:
+            grants.end_sessions(unit, [ended], now=office.now, reason="Client Closed")
+        with office.database.reading() as unit:
+            assert policies.recorded_identity(unit, None, ANN.issuer, "ann").identity == found
 
 
 def test_who_is_connected_is_known_as_he_came(office: Office) -> None:

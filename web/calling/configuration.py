@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from callout.directories.opening import Configured, read_directories
-from callout.directories.reading import read_settings
+from callout.directories.reading import DirectorySettingsError, read_settings
 from callout.responder import Settings as Timing
 from web.documents import read_file
 
@@ -48,4 +48,10 @@ def read_configuration(path: Path) -> Configuration:
 def configuration_of(document: Any) -> Configuration:
     """A configuration from plain data."""
     settings = read_settings(document, CallingSettings)
+    if settings.timing.shadow and settings.exchange is not None:
+        raise DirectorySettingsError(
+            "a service in the shadow gives nothing away, and so no tokens",
+            at="/exchange",
+            hint="take exchange out, or timing.shadow",
+        )
     return Configuration(settings=settings, directories=read_directories(settings.directories))

@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from callout.connection import Connection
 from callout.desk import Desk
 from callout.directories.opening import Directories
-from callout.responder import Responder
+from callout.responder import QUEUE, SHADOW_QUEUE, Responder
 from issuer.delivery.shift import until
 from issuer.delivery.system_account import Tls
 from issuer.errors import AccreditError, Unavailable
@@ -31,6 +31,7 @@ from web.rulebook import REFRESH, Rulebook
 from web.running import Part, http_part, listen, run_together, stopped_by_signals
 from web.serving import beside
 from web.session_keeping import SessionKeeper
+from web.shadow_ledger import ShadowLedger
 from web.wiring import Wiring, service_urls
 
 log = logging.getLogger("accredit.callout")
@@ -59,7 +60,12 @@ class Calling:
         self.directories = Directories(configuration.directories)
         self.rulebook = Rulebook(wiring.database, keyring, operator.id, now=time.time)
         self.rulebook.refresh()
-        self.ledger = LoginLedger(wiring.database, operator.id, now=time.time)
+        timing = configuration.settings.timing
+        self.ledger: LoginLedger | ShadowLedger = (
+            ShadowLedger(wiring.database, now=time.time, version=lambda: self.rulebook.version)
+            if timing.shadow
+            else LoginLedger(wiring.database, operator.id, now=time.time)
+        )
         self.roster = ServerRoster(wiring.connector(urls))
         self.sessions = SessionKeeper.over(wiring, urls)
         self.metrics = LoginMetrics()
@@ -70,7 +76,7 @@ class Calling:
             lambda: self.account.rules(self.roster.servers),
             Recorders(self.ledger, self.metrics),
             now=time.time,
-            settings=configuration.settings.timing,
+            settings=timing,
             meet=self.roster.meet,
         )
         self.connection = Connection(
@@ -78,6 +84,7 @@ class Calling:
             lambda: self.account.now.service,
             self.responder,
             tls=Tls.of(wiring.settings).context(),
+            queue=SHADOW_QUEUE if timing.shadow else QUEUE,
         )
 
         self.metrics.watch(

@@ -18,6 +18,7 @@ from issuer.authority.plan.drafting import draft
 from issuer.authority.plan.drafts import AccountDraft, Due, OrgDraft, UserDraft
 from issuer.authority.plan.minting import Custody
 from issuer.authority.plan.planning import changes_of, digest
+from issuer.authority.plan.policy import put_in_force
 from issuer.authority.plan.present import Present, load
 from issuer.authority.sharing import sign_activation
 from issuer.authority.signing import sign_account, sign_operator, sign_user, user_signer
@@ -110,6 +111,8 @@ class _Applying:
             self._activate(account)
         for account in org.accounts:
             self._account(account, operator)
+        if org.policy is not None:
+            put_in_force(self._turn, org.policy, operator.public)
         for row in org.dropped_accounts:
             self._outcomes.append(delete_account(self._turn, DeleteAccount(row.public, operator.public)))
         return self._outcomes

@@ -212,6 +212,15 @@ class OperatorPart:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyPart:
+    """The callout's policy, as its one spelling in JSON: always the whole of it."""
+
+    body: str
+    bindings: int
+    where: Where = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A whole file. `digest` is of its text; `prune` names the sections that are to be complete."""
 
@@ -220,3 +229,4 @@ class Document:
     operator: OperatorPart = field(default_factory=OperatorPart)
     accounts: tuple[AccountPart, ...] | None = None
     prune: frozenset[str] = frozenset()
+    policy: PolicyPart | None = None

@@ -13,7 +13,7 @@ import msgspec
 from issuer.authority.names import checked_name
 from issuer.authority.plan import draft_accounts, draft_sharing, draft_users
 from issuer.authority.plan.document import AccountPart, Document
-from issuer.authority.plan.drafts import AccountDraft, Mint, OrgDraft
+from issuer.authority.plan.drafts import AccountDraft, Mint, OrgDraft, PolicyDraft
 from issuer.authority.plan.present import Present
 from issuer.authority.plan.settings import kept, kept_tags, spoken, with_validity
 from issuer.authority.plan.source import Where
@@ -61,6 +61,8 @@ def draft(
             account.resign = True
     for account in org.accounts:
         draft_sharing.activations(account, org, present, now)
+    if document.policy is not None:
+        org.policy = PolicyDraft(document.policy, present.policy)
     _check(org, now)
     return org
 

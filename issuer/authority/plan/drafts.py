@@ -8,12 +8,13 @@ from typing import Protocol
 
 import msgspec
 
-from issuer.authority.plan.document import AccountPart, ImportPart, UserPart
+from issuer.authority.plan.document import AccountPart, ImportPart, PolicyPart, UserPart
 from issuer.authority.plan.source import Where
 from issuer.claims.account import AccountClaims, Export
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
 from issuer.keys.nkeys import PublicKey, Role
+from issuer.store.grants import PolicyVersion
 from issuer.store.hierarchy import Account, Operator, User
 
 
@@ -83,6 +84,18 @@ class AccountDraft:
         return msgspec.structs.replace(self.after, nats=self.after.nats.sorted()) != self.before
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyDraft:
+    """The callout's policy declared, and the one in force."""
+
+    part: PolicyPart
+    before: PolicyVersion | None
+
+    @property
+    def changed(self) -> bool:
+        return self.before is None or self.before.body != self.part.body
+
+
 @dataclass(slots=True)
 class OrgDraft:
     """The whole of what a document is about."""
@@ -97,6 +110,7 @@ class OrgDraft:
     dropped_accounts: list[Account] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    policy: PolicyDraft | None = None
 
     @property
     def operator_changed(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any, Final
 
 from issuer.authority.finding import the_operator
@@ -19,7 +20,7 @@ from issuer.authority.signing import head
 from issuer.claims.account import AccountClaims, Export, Import
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
-from issuer.store import hierarchy
+from issuer.store import grants, hierarchy
 from issuer.store.hierarchy import Account
 from issuer.store.unit import Unit
 
@@ -27,14 +28,21 @@ _FORMAT: Final = 1
 
 
 def export_document(unit: Unit, operator: str | None) -> str:
-    """The operator, its accounts and their users as YAML; keys, revocations and activations are not in it."""
+    """The operator, its accounts, their users and the callout's policy as YAML.
+
+    Keys, revocations and activations are not in it.
+    """
     row = the_operator(unit, operator)
     claims: OperatorClaims = head(unit, "operator", row.id).claims
     rows = list(hierarchy.accounts(unit, row.id))
     names: dict[str, str] = {account.public: account.name for account in rows}
     owner = {"name": row.name, **thinned_operator(operator_plain(claims, lambda key: names.get(key, key)))}
     accounts = {account.name: _account(unit, account, dict(names)) for account in rows}
-    return _yaml({"version": _FORMAT, "operator": owner, "accounts": accounts})
+    document: dict[str, Any] = {"version": _FORMAT, "operator": owner, "accounts": accounts}
+    policy = grants.policy_at(unit, row.id)
+    if policy is not None:
+        document["policy"] = json.loads(policy.body)
+    return _yaml(document)
 
 
 def _account(unit: Unit, row: Account, names: dict[str, str]) -> Plain:

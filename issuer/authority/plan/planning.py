@@ -13,6 +13,7 @@ from issuer.authority.plan.document import Document
 from issuer.authority.plan.drafting import draft
 from issuer.authority.plan.drafts import AccountDraft, OrgDraft, UserDraft
 from issuer.authority.plan.minting import Placeholders
+from issuer.authority.plan.policy import policy_changes
 from issuer.authority.plan.present import Present, load
 from issuer.authority.plan.source import step
 from issuer.store.unit import Unit
@@ -78,11 +79,14 @@ def plan(unit: Unit, question: AskPlan) -> Plan:
 def digest(document: Document, present: Present, *, operator: str | None, prune: frozenset[str]) -> str:
     """Another one when the file, the question or anything the answer stands on is another."""
     parts = [document.digest, operator or "", ",".join(sorted(prune)), present.digest()]
+    if document.policy is not None:
+        # It may stand in another file, of which the document's own digest knows nothing.
+        parts.append(document.policy.body)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def changes_of(org: OrgDraft) -> list[Change]:
-    """The differences a draft makes, operator first, then accounts as declared, those that go last."""
+    """The differences a draft makes, operator first, then accounts, the policy, and accounts that go."""
     changes = _operator_changes(org)
     before = {
         account.part.name: _account_plain(account, org, before=True)
@@ -93,6 +97,8 @@ def changes_of(org: OrgDraft) -> list[Change]:
     changes += compare({"accounts": before}, {"accounts": after})
     for account in org.accounts:
         changes += _signature_changes(account, org)
+    if org.policy is not None:
+        changes += policy_changes(org.policy)
     return changes + [Change(DELETE, f"accounts.{step(row.name)}") for row in org.dropped_accounts]
 
 

@@ -13,7 +13,8 @@ from issuer.claims.account import AccountClaims, Scope
 from issuer.claims.operator import OperatorClaims
 from issuer.claims.user import UserClaims
 from issuer.keys.nkeys import PublicKey, Role, is_public
-from issuer.store import hierarchy
+from issuer.store import grants, hierarchy
+from issuer.store.grants import PolicyVersion
 from issuer.store.hierarchy import Account, Operator, User
 from issuer.store.unit import Unit
 from issuer.tokens.envelope import decode
@@ -51,6 +52,7 @@ class Present:
     undeclared: list[Account] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     callout_users: dict[tuple[str, str], PublicKey] = field(default_factory=dict)
+    policy: PolicyVersion | None = None
     versions: list[str] = field(default_factory=list)
 
     def digest(self) -> str:
@@ -77,6 +79,9 @@ def load(unit: Unit, document: Document, operator: str | None, prune: frozenset[
         rows = list(hierarchy.accounts(unit, row.id))
         present.names = {account.public: account.name for account in rows}
         _load_accounts(unit, document, present, rows, prune)
+        if document.policy is not None:
+            present.policy = grants.policy_at(unit, row.id)
+            present.versions.append(f"policy {present.policy.version if present.policy else ABSENT}")
     return present
 
 

@@ -22,6 +22,7 @@ from issuer.authority.plan.document import (
     Until,
     UserPart,
 )
+from issuer.authority.plan.policy import POLICY, POLICY_FILE, PolicyDoor, read_policy_part
 from issuer.authority.plan.source import BadDocument, Place, open_source
 from issuer.authority.plan.subject_text import subject, subjects
 from issuer.authority.plan.words import (
@@ -56,20 +57,22 @@ _LIMIT_WORDS: Final = (
 )
 
 
-def read_document(text: str | bytes, name: str = "org.yaml") -> Document:
-    """Read a declarative file.
+def read_document(
+    text: str | bytes, name: str = "org.yaml", *, policies: PolicyDoor | None = None
+) -> Document:
+    """Read a declarative file; without `policies` one that holds a policy is refused.
 
     Raises:
         BadDocument: with file, line and column, the path of the value, and what is wrong with it.
     """
     try:
-        return _document(open_source(text, name))
+        return _document(open_source(text, name), policies)
     except RecursionError:
         raise BadDocument("a template merges itself", at=name) from None
 
 
-def _document(top: Place) -> Document:
-    known = ("version", "operator", "accounts", "prune")
+def _document(top: Place, policies: PolicyDoor | None) -> Document:
+    known = ("version", "operator", "accounts", "prune", POLICY, POLICY_FILE)
     # `x-…` members are the file's own: a place for templates to alias.
     members = {word: place for word, place in top.entries().items() if not word.startswith("x-")}
     if any(word not in known for word in members):
@@ -82,6 +85,7 @@ def _document(top: Place) -> Document:
         operator=_maybe(members, "operator", _operator) or OperatorPart(),
         accounts=_named(members, "accounts", _account, "account"),
         prune=_maybe(members, "prune", _prune) or frozenset(),
+        policy=read_policy_part(members, policies),
     )
 
 

@@ -34,6 +34,10 @@ def test_a_file(tmp_path: Path) -> None:
         ({}, "directories"),
         ({"directories": [KEYS], "acount": "X"}, "/acount: is not known here"),
         ({"directories": [KEYS], "timing": {"patiense": 1}}, "/timing/patiense"),
+        (
+            {"directories": [KEYS], "timing": {"shadow": True}, "exchange": {}},
+            "/exchange: a service in the shadow",
+        ),
         ({"directories": [KEYS, KEYS]}, "the name of two"),
         ({"directories": [{"name": "x", "kind": "kerberos"}]}, "no kind of directory"),
         ({"directories": {"name": "x"}}, "directories"),
