@@ -1,0 +1,1 @@
+"""Triggers: what is told from outside, or found out there, and cuts people off by itself."""
