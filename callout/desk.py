@@ -2,19 +2,24 @@
 
 The order is that of the docs: the directory that the credentials are for, then the denials, then
 the policy, then the token, then the ledger. Nothing is given away that the ledger has not taken.
+
+Where a directory gives no answer, whom it vouched for lately may have a grace (`callout.grace`).
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import random
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from callout.directories.directory import Credentials, Directory
+from callout.grace import Acquaintances, Known, Outages
 from callout.mint import Place, mint
-from callout.policy.decision import Connection, Grant, Refusal, Step
+from callout.policy.decision import Connection, Decision, Grant, Granted, Refusal, Step
 from callout.policy.index import Compiled
 from callout.policy.match import decide
 from callout.refusals import DirectoryDownError, LoginRefusedError, Reason
@@ -22,6 +27,14 @@ from callout.request import AuthorizationRequest
 from issuer.grants import Denial, Identity, Session, groups_hash
 from issuer.keys.nkeys import PublicKey
 from issuer.tokens.envelope import Token, token_hash
+
+log = logging.getLogger("accredit.callout")
+
+GRACE_SECONDS: Final = 0.25
+"""Of the time that the server has patience, for who has a grace: what a directory does not say in the rest,
+it does not say."""
+FAIR_SECONDS: Final = 0.5
+"""A directory that was given less is not taken to be down: it is we who are slow."""
 
 
 class Directories(Protocol):
@@ -94,6 +107,10 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     jti: str
     sha256: str
     """Of the token, which itself is nobody's business."""
+    proved_at: int | None = None
+    """Only where its directory was down, and it came in by its grace: when it was last proved."""
+    first: bool = False
+    """Whether it is the first of that outage: an alarm."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +123,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     """For the operator."""
     steps: tuple[Step, ...] = ()
+    grace: bool = False
+    """Let in although its directory was down."""
+    waited: float = 0.0
+    """Seconds until it was its turn."""
 
     def __repr__(self) -> str:
         who = self.identity.name if self.identity is not None else "somebody"
@@ -113,7 +134,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Desk:
-    """Decides logins. Holds no state but what it is handed."""
+    """Decides logins. Of its own it keeps only whom it let in, where a binding gives a grace."""
 
     def __init__(
         self,
@@ -123,34 +144,111 @@ class Desk:
         *,
         now: Callable[[], float],
         chance: Callable[[], float] = random.random,
+        known: Acquaintances | None = None,
     ) -> None:
         self._directories = directories
         self._rules = rules
         self._ledger = ledger
         self._now = now
         self._chance = chance
+        self._known = known if known is not None else Acquaintances()
+        self._outages = Outages()
 
-    async def decide(self, credentials: Credentials, seat: Seat, *, deadline: float) -> Outcome:
+    def choose(self, credentials: Credentials) -> Directory | None:
+        """The directory they are for, if it can be asked; no I/O. `decide` tells why there is none."""
+        try:
+            return self._directories.choose(credentials)
+        except (LoginRefusedError, DirectoryDownError):
+            return None
+
+    async def decide(
+        self,
+        credentials: Credentials,
+        seat: Seat,
+        *,
+        deadline: float,
+        directory: Directory | None = None,
+    ) -> Outcome:
         """Let in or refuse; never raises for what a client, a directory or a policy does.
 
-        `deadline` is on the running loop's clock, and is the directory's to keep.
+        `deadline` is on the running loop's clock, and is the directory's to keep. `directory` is the one
+        that `choose` told, if it was asked.
 
         Raises:
             AccreditError: the ledger did not take a login; it did not happen.
         """
         identity: Identity | None = None
+        known = self._acquaintance(credentials, seat, deadline)
         try:
-            directory = self._directories.choose(credentials)
+            if directory is None:
+                directory = self._directories.choose(credentials)
+            identity = await self._identify(directory, credentials, known, deadline)
+            outcome = await self._admit(seat, identity)
+        except LoginRefusedError as refusal:
+            if identity is None:
+                self._known.forget(credentials)
+            return Outcome(identity=identity, reason=refusal.reason, message=str(refusal))
+        except DirectoryDownError as down:
+            if known is None:
+                return Outcome(identity=identity, reason=down.reason, message=str(down))
+            return await self._by_grace(seat, known, down)
+        if outcome.grant is not None and seat.server_id:
+            self._known.proved(credentials, identity, grace=outcome.grant.grace, now=self._now())
+        return outcome
+
+    def _acquaintance(self, credentials: Credentials, seat: Seat, deadline: float) -> Known | None:
+        """Who may have a grace, should his directory be down."""
+        if not seat.server_id:
+            return None  # a token to carry about can be asked for again later
+        known = self._known.recall(credentials, now=self._now())
+        if known is None or deadline - asyncio.get_running_loop().time() < FAIR_SECONDS:
+            return None
+        return known
+
+    async def _identify(
+        self, directory: Directory, credentials: Credentials, known: Known | None, deadline: float
+    ) -> Identity:
+        if known is None:
             identity = await directory.identify(credentials, now=self._now(), deadline=deadline)
-            return await self._admit(seat, identity)
-        except (LoginRefusedError, DirectoryDownError) as refusal:
+        else:
+            limit = deadline - GRACE_SECONDS
+            try:
+                async with asyncio.timeout_at(limit):
+                    identity = await directory.identify(credentials, now=self._now(), deadline=limit)
+            except TimeoutError:
+                raise DirectoryDownError(f"{directory.name} gave no answer in its time") from None
+        if self._outages.ends(directory.name):
+            log.warning("directory %s answers again", directory.name)
+        return identity
+
+    async def _by_grace(self, seat: Seat, known: Known, down: DirectoryDownError) -> Outcome:
+        """Somebody whose directory cannot be asked, but was, a short while ago."""
+        identity = known.identity
+        try:
+            _, decision = self._decision(seat, identity)
+            if isinstance(decision, Granted):
+                until = known.until(decision.grant.grace)
+                if not self._now() < until:
+                    # The policy of today gives less than that of then.
+                    return Outcome(identity=identity, reason=down.reason, message=str(down))
+                # Nothing that is given by grace outlives it.
+                identity = msgspec.structs.replace(identity, expires_at=int(until))
+            return await self._admit(seat, identity, by=known)
+        except LoginRefusedError as refusal:
             return Outcome(identity=identity, reason=refusal.reason, message=str(refusal))
 
-    async def _admit(self, seat: Seat, identity: Identity) -> Outcome:
-        now = int(self._now())
+    def _decision(self, seat: Seat, identity: Identity) -> tuple[int, Decision]:
+        """What the policy says, and its version."""
         version, policy = self._rules.policy()
         connection = Connection(address=seat.address, type=seat.connection_type)
-        decision = decide(identity, policy, now=now, connection=connection, chance=self._chance())
+        return version, decide(
+            identity, policy, now=int(self._now()), connection=connection, chance=self._chance()
+        )
+
+    async def _admit(self, seat: Seat, identity: Identity, *, by: Known | None = None) -> Outcome:
+        """By the rules of now; `by` is there only for a grace."""
+        now = int(self._now())
+        version, decision = self._decision(seat, identity)
         if isinstance(decision, Refusal):
             return Outcome(
                 identity=identity, reason=decision.reason, message=decision.message, steps=decision.steps
@@ -164,11 +262,34 @@ class Desk:
         if place is None:
             raise LoginRefusedError(Reason.NO_ROLE, f"there is no account {grant.account}")
         signed = mint(grant, identity, seat.user, place, now=now)
-        session = session_of(seat, identity, grant, place, version=version, now=now)
-        await self._ledger.granted(
-            Login(session=session, identity=identity, jti=signed.claims.jti, sha256=token_hash(signed.token))
+        login = Login(
+            session=session_of(seat, identity, grant, place, version=version, now=now),
+            identity=identity,
+            jti=signed.claims.jti,
+            sha256=token_hash(signed.token),
         )
-        return Outcome(token=Token(signed.token), identity=identity, grant=grant, steps=grant.steps)
+        await (self._ledger.granted(login) if by is None else self._grace_granted(login, by))
+        return Outcome(
+            token=Token(signed.token),
+            identity=identity,
+            grant=grant,
+            steps=grant.steps,
+            grace=by is not None,
+        )
+
+    async def _grace_granted(self, login: Login, by: Known) -> None:
+        directory = login.identity.directory
+        first = self._outages.begins(directory)
+        if first:
+            log.warning("directory %s gives no answer: some are let in by their grace", directory)
+        try:
+            await self._ledger.granted(
+                msgspec.structs.replace(login, proved_at=int(by.proved_at), first=first)
+            )
+        except BaseException:
+            if first:
+                self._outages.ends(directory)  # the next one is the first that is written down
+            raise
 
 
 def session_of(

@@ -1,9 +1,10 @@
 """The callout as a service on NATS: hears servers' questions, answers each before the server gives up.
 
 Any number of replicas share a queue group. What cannot be proved to come from a server gets no
-answer; whoever is refused gets one at once. When more questions are under way than the process can
-answer in time, new ones are refused at once too: late answers are work for nothing, and the
-server counts a client that waits in vain the same as one that is refused.
+answer; whoever is refused gets one at once, or a moment later if his address was refused again and
+again. When more come than can be answered in time, `callout.admission` says who goes first, and the
+others are refused at once: late answers are work for nothing, and the server counts a client that
+waits in vain the same as one that is refused.
 """
 
 from __future__ import annotations
@@ -16,10 +17,17 @@ from typing import Final, Protocol
 
 import msgspec
 
+from callout.admission import Admission, Ticket
+from callout.admission_settings import AdmissionSettings
 from callout.answer import Voice, admitting, refusing
 from callout.desk import Desk, Outcome, Seat
+from callout.directories.directory import Directory
+from callout.doorway import Doorway
+from callout.policy.model import Priority
 from callout.refusals import LoginRefusedError, Reason
 from callout.request import AuthorizationRequest, Rules, SeenUsers, prove
+from callout.slowing import Slow, theirs
+from callout.standing import Standing, Standings
 from issuer.errors import AccreditError
 
 log = logging.getLogger("accredit.callout")
@@ -39,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     margin: float = 0.2
     """Seconds of them that belong to the way back."""
     most_under_way: int = 512
-    """Questions at once; more are refused."""
+    """Logins at once, those that wait included; more are refused."""
     shadow: bool = False
     """Decide and record, and answer nobody: another service does. Its desk needs a ledger that writes no
     sessions, because nothing is given away."""
@@ -75,6 +83,7 @@ class Responder:
         *,
         now: Callable[[], float],
         settings: Settings | None = None,
+        admission: AdmissionSettings | None = None,
         meet: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         """`voice` and `rules` are asked at every question; `meet` whether a server that is not among
@@ -86,6 +95,11 @@ class Responder:
         self._meet = meet
         self._now = now
         self._settings = settings or Settings()
+        self._classes = admission or AdmissionSettings()
+        self.door = Doorway(Admission(self._classes, most=self._settings.most_under_way))
+        self._standings = Standings()
+        self._slow = Slow(self._classes.refusals)
+        self._held_back = 0
         self._seen = SeenUsers()
         self._under_way: set[asyncio.Task[None]] = set()
         self.closing = False
@@ -128,6 +142,7 @@ class Responder:
         if outcome.token is None:
             reason = outcome.reason or Reason.TOO_LATE
             log.info("refused %r: %s (%s)", request.credentials, outcome.message, reason.value)
+            await self._hold_back(request, reason, limit)
             await self._send(question, refusing(request, reason, voice, now=int(self._now())))
             self._recorder.refused(request, outcome)
             return
@@ -149,12 +164,10 @@ class Responder:
         return proved()
 
     async def _outcome(self, request: AuthorizationRequest, limit: float) -> Outcome:
-        # Its own task is among those under way.
-        if self.closing or len(self._under_way) > self._settings.most_under_way:
-            return Outcome(reason=Reason.OVERLOADED, message=f"{len(self._under_way)} requests are under way")
+        if self.closing:
+            return Outcome(reason=Reason.OVERLOADED, message="the service is about to end")
         try:
-            async with asyncio.timeout_at(limit):
-                return await self._desk.decide(request.credentials, Seat.of(request), deadline=limit)
+            return await self._in_turn(request, limit)
         except TimeoutError:
             return Outcome(reason=Reason.TOO_LATE, message="no decision in the time the server waits")
         except AccreditError as error:
@@ -164,6 +177,66 @@ class Responder:
             # Our own fault must not let anybody in, nor leave the server waiting.
             log.exception("a login could not be decided")
             return Outcome(reason=Reason.FAULT, message=type(error).__name__)
+
+    async def _in_turn(self, request: AuthorizationRequest, limit: float) -> Outcome:
+        directory = self._desk.choose(request.credentials)
+        ticket = self._ticket(request, directory, limit)
+        try:
+            if not await self.door.enter(ticket):
+                return Outcome(reason=Reason.OVERLOADED, message=self._crowd())
+            async with asyncio.timeout_at(limit):
+                outcome = await self._desk.decide(
+                    request.credentials, Seat.of(request), deadline=limit, directory=directory
+                )
+        finally:
+            self.door.leave(ticket)
+        self._note(request, directory, outcome)
+        if ticket.begun > ticket.came:
+            outcome = msgspec.structs.replace(outcome, waited=ticket.begun - ticket.came)
+        return outcome
+
+    def _ticket(self, request: AuthorizationRequest, directory: Directory | None, limit: float) -> Ticket:
+        credentials = request.credentials
+        name = directory.name if directory is not None else ""
+        standing = self._standings.of(credentials)
+        return Ticket(
+            directory=name,
+            account=standing.account if standing is not None else "",
+            address=credentials.address,
+            priority=standing.priority if standing is not None else self._usual(name),
+            deadline=limit,
+        )
+
+    def _usual(self, directory: str) -> Priority:
+        return self._classes.priorities.get(directory, Priority.NORMAL)
+
+    def _crowd(self) -> str:
+        return f"{self.door.working} logins are under way, and {self.door.waiting} wait"
+
+    def _note(self, request: AuthorizationRequest, directory: Directory | None, outcome: Outcome) -> None:
+        """For the next time these come: what it is worth to know of them."""
+        grant = outcome.grant
+        if grant is not None and outcome.token is not None:
+            name = directory.name if directory is not None else ""
+            if self._classes.account is not None or grant.priority is not self._usual(name):
+                self._standings.note(request.credentials, Standing(grant.priority, grant.account))
+                return
+        elif outcome.reason is None or not theirs(outcome.reason):
+            return
+        self._standings.forget(request.credentials)
+
+    async def _hold_back(self, request: AuthorizationRequest, reason: Reason, limit: float) -> None:
+        if not theirs(reason):
+            return
+        now = asyncio.get_running_loop().time()
+        pause = min(self._slow.refused(request.credentials.address, now=now), limit - now)
+        if pause <= 0 or self.closing or self._held_back >= self._classes.refusals.most:
+            return
+        self._held_back += 1
+        try:
+            await asyncio.sleep(pause)
+        finally:
+            self._held_back -= 1
 
     async def _send(self, question: Question, data: bytes) -> None:
         if self._settings.shadow:

@@ -116,6 +116,9 @@ class LoginLedger:
     def _commit(self, granted: list[Login], refused: list[logins.Refused]) -> None:
         now = int(self._now())
         with self._database.writing() as unit:
-            taken = [logins.Granted(each.session, each.identity, each.jti, each.sha256) for each in granted]
+            taken = [
+                logins.Granted(each.session, each.identity, each.jti, each.sha256, each.proved_at, each.first)
+                for each in granted
+            ]
             logins.write_granted(unit, self._operator_id, taken, now)
             logins.write_refused(unit, self._operator_id, refused, now)

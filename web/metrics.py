@@ -54,6 +54,18 @@ class LoginMetrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self._waited = Histogram(
+            "accredit_callout_wait_seconds",
+            "How long those let in waited for their turn",
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._grace = Counter(
+            "accredit_callout_grace_logins",
+            "Let in although their directory was down",
+            ("directory",),
+            registry=self.registry,
+        )
         self._directories = Gauge(
             "accredit_callout_directory_ready",
             "Whether a directory works",
@@ -66,6 +78,7 @@ class LoginMetrics:
         self,
         *,
         under_way: Callable[[], float],
+        waiting: Callable[[], float],
         policy_version: Callable[[], float],
         rules_age: Callable[[], float],
         unwritten: Callable[[], float],
@@ -75,6 +88,7 @@ class LoginMetrics:
         """What is looked at whenever somebody asks."""
         for name, words, found in (
             ("under_way", "Questions not answered yet", under_way),
+            ("waiting", "Logins that wait for their turn", waiting),
             ("policy_version", "The version of the policy in force; 0 is none", policy_version),
             ("rules_age_seconds", "Since policy and denials were read from the store", rules_age),
             ("refusals_unwritten", "Refusals that could not be written down", unwritten),
@@ -90,6 +104,9 @@ class LoginMetrics:
     def admitted(self, request: AuthorizationRequest, outcome: Outcome, seconds: float) -> None:
         self._logins.labels(_directory(outcome), "granted", "").inc()
         self._seconds.observe(seconds)
+        self._waited.observe(outcome.waited)
+        if outcome.grace:
+            self._grace.labels(_directory(outcome)).inc()
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

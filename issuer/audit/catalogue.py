@@ -45,6 +45,7 @@ class EventCode(StrEnum):
     KEY_REMOVED = "key.removed"
     KEY_RETIRED = "key.retired"
     KEY_REVEALED = "key.revealed"
+    LOGIN_GRACE = "login.grace"
     LOGIN_GRANTED = "login.granted"
     LOGIN_REFUSED = "login.refused"
     LOGIN_SHADOWED = "login.shadowed"
@@ -158,9 +159,14 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
         _entry(EventCode.KEY_RETIRED, "a key is no longer used", "purpose role"),
         _entry(EventCode.KEY_REVEALED, "a seed was shown", "purpose role path"),
         _entry(
+            EventCode.LOGIN_GRACE,
+            "a directory gives no answer, and for the first time somebody it knew lately was let in",
+            "directory proved",
+        ),
+        _entry(
             EventCode.LOGIN_GRANTED,
-            "the callout let somebody in",
-            "issuer subject directory bindings policy role server client expires",
+            "the callout let somebody in; `grace` is when he was last proved, if his directory was down",
+            "issuer subject directory bindings policy role server client expires grace",
         ),
         _entry(
             EventCode.LOGIN_REFUSED,

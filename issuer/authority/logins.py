@@ -23,6 +23,10 @@ class Granted:
     identity: Identity
     jti: str
     sha256: str
+    proved_at: int | None = None
+    """When it was last proved, if its directory was down."""
+    first: bool = False
+    """Whether it is the first of that outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ def write_granted(unit: Unit, operator_id: int, logins: Sequence[Granted], now: 
     known = {login.session.identity: login.identity for login in logins}
     keep_identities(unit, operator_id, known.values(), now)
     add_sessions(unit, operator_id, [login.session for login in logins])
-    append_many(unit, [_granted(login) for login in logins], now)
+    append_many(unit, [event for login in logins for event in _granted(login)], now)
 
 
 def write_refused(unit: Unit, operator_id: int, refusals: Sequence[Refused], now: int) -> None:
@@ -64,9 +68,10 @@ def write_refused(unit: Unit, operator_id: int, refusals: Sequence[Refused], now
     append_many(unit, [_refused(refusal) for refusal in refusals], now)
 
 
-def _granted(login: Granted) -> Event:
+def _granted(login: Granted) -> list[Event]:
     session = login.session
-    return Event(
+    grace: dict[str, str | int] = {} if login.proved_at is None else {"grace": login.proved_at}
+    granted = Event(
         EventCode.LOGIN_GRANTED,
         ACTOR,
         target=session.user_key,
@@ -82,8 +87,18 @@ def _granted(login: Granted) -> Event:
             "server": session.server_id,
             "client": session.client_id,
             "expires": session.expires_at,
+            **grace,
         },
     )
+    if not login.first:
+        return [granted]
+    alarm = Event(
+        EventCode.LOGIN_GRACE,
+        ACTOR,
+        target=session.user_key,
+        detail={"directory": session.directory, "proved": login.proved_at or 0},
+    )
+    return [alarm, granted]
 
 
 def _refused(refusal: Refused) -> Event:

@@ -13,7 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, Table, func, select, update
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Executable,
+    Row,
+    Table,
+    bindparam,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.engine import URL
 
 from issuer.errors import Conflict, Defect, Refused
@@ -32,6 +43,10 @@ GENESIS: Final = "0" * 64
 _EVENT_COLUMNS: Final = (
     "seq", "at", "code", "actor", "outcome", "target", "correlation", "body", "previous", "hash",
 )  # fmt: skip
+# Made once: every act needs both, and to put them together costs more than to have them done.
+_LOG_HEAD: Final = select(schema.log_head.c.seq, schema.log_head.c.hash)
+_LOG_HEAD_LOCKED: Final = _LOG_HEAD.with_for_update()
+_NEW_LOG_HEAD: Final = update(schema.log_head).values(seq=bindparam("at"), hash=bindparam("newest"))
 EventRow = tuple[int, int, str, str, str, str, str, str, str, str]
 
 
@@ -124,7 +139,7 @@ class Unit:
     def log_head(self) -> tuple[int, str]:
         """Sequence number and hash of the newest event, this transaction's included."""
         if self._head is None:
-            row = self.fetch_one(select(schema.log_head.c.seq, schema.log_head.c.hash))
+            row = self.fetch_one(_LOG_HEAD)
             self._head = (int(row[0]), str(row[1])) if row else (0, GENESIS)
         return self._head
 
@@ -155,7 +170,7 @@ class Unit:
         if self.events:
             seq, newest = self.log_head()
             with translated():
-                self._connection.execute(update(schema.log_head).values(seq=seq, hash=newest))
+                self._connection.execute(_NEW_LOG_HEAD, {"at": seq, "newest": newest})
 
 
 class Database:
@@ -215,7 +230,7 @@ class Database:
         """
         with self._transaction("write") as unit:
             if not unit.is_sqlite:
-                row = unit.fetch_one(select(schema.log_head.c.seq, schema.log_head.c.hash).with_for_update())
+                row = unit.fetch_one(_LOG_HEAD_LOCKED)
                 unit._head = (int(row[0]), str(row[1])) if row else None  # noqa: SLF001
             yield unit
             unit._settle()  # noqa: SLF001

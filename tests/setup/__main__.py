@@ -250,6 +250,27 @@ def nsc(before: dict[str, Any]) -> Found:
     return Found(True, str(binary), "", True, made_from)
 
 
+def chromium(before: dict[str, Any]) -> Found:
+    """A browser for tests that log in as people do; Playwright drives it, and brings none of its own."""
+    try:
+        import playwright  # noqa: F401
+    except ImportError as e:
+        raise Absent("the Python package playwright is not installed", required=True) from e
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        if not has_apt():
+            raise Absent("not installed, and only root can install it by apt-get", required=False)
+        try:
+            apt_install("chromium")
+        except RuntimeError as e:
+            raise Absent(str(e), required=False) from e
+        found = shutil.which("chromium")
+    if found is None:
+        raise Absent("Debian's package brought no chromium", required=False)
+    return Found(True, found, "", True)
+
+
 COMPONENTS: Final[dict[str, Callable[[dict[str, Any]], Found]]] = {
     "nats-server": nats_server,
     "postgres": postgres,

@@ -99,6 +99,24 @@ def test_who_comes_alone_waits_for_nobody(database: Database, founded: Founded) 
     assert asyncio.run(run()) == 5
 
 
+def test_a_login_by_grace_is_marked_and_the_first_of_an_outage_told(
+    database: Database, founded: Founded
+) -> None:
+    async def run() -> None:
+        book = ledger(database, founded)
+        await book.granted(login(0))
+        await book.granted(replace(login(1), proved_at=NOW - 60, first=True))
+        await book.granted(replace(login(2), proved_at=NOW - 60))
+
+    asyncio.run(run())
+    with database.reading() as unit:
+        events = list(log.read(unit, code=EventCode.LOGIN_GRANTED))
+        (alarm,) = log.read(unit, code=EventCode.LOGIN_GRACE)
+        assert log.verify_chain(unit) is None
+    assert sorted(entry.body.detail.get("grace", 0) for entry in events) == [0, NOW - 60, NOW - 60]
+    assert dict(alarm.body.detail) == {"directory": ANN.directory, "proved": NOW - 60}
+
+
 def test_whose_it_was_is_kept_once_and_without_its_proof(database: Database, founded: Founded) -> None:
     proved = replace(ANN, credential="c", authenticated_at=NOW, expires_at=NOW + 9)
     away = Outcome(identity=proved, reason=Reason.NO_BINDING, message="no binding takes it")

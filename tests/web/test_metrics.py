@@ -42,6 +42,7 @@ def test_what_is_looked_at_when_somebody_asks() -> None:
     states = [DirectoryState(name="okta", kind="oidc", ready=False)]
     metrics.watch(
         under_way=lambda: 3,
+        waiting=lambda: 2,
         policy_version=lambda: 7,
         rules_age=lambda: 0.5,
         unwritten=lambda: 0,
@@ -50,6 +51,7 @@ def test_what_is_looked_at_when_somebody_asks() -> None:
     )
     found = read(metrics)
     assert found["accredit_callout_policy_version"] == 7
+    assert found["accredit_callout_waiting"] == 2
     assert found['accredit_callout_directory_ready{directory="okta",kind="oidc"}'] == 0
     states[0] = DirectoryState(name="okta", kind="oidc", ready=True)
     assert read(metrics)['accredit_callout_directory_ready{directory="okta",kind="oidc"}'] == 1
@@ -59,7 +61,18 @@ def test_how_long_those_let_in_waited() -> None:
     metrics = LoginMetrics()
     asking = Asking()
     request = prove(asking.token(), "", asking.rules(), SeenUsers(), now=NOW)
-    metrics.admitted(request, Outcome(identity=ANN), 0.004)
+    metrics.admitted(request, Outcome(identity=ANN, waited=0.0015), 0.004)
     found = read(metrics)
+    assert found['accredit_callout_wait_seconds_bucket{le="0.001"}'] == 0
+    assert found['accredit_callout_wait_seconds_bucket{le="0.002"}'] == 1
     assert found['accredit_callout_login_seconds_bucket{le="0.002"}'] == 0
     assert found['accredit_callout_login_seconds_bucket{le="0.005"}'] == 1
+
+
+def test_those_let_in_by_grace_are_counted_by_directory() -> None:
+    metrics = LoginMetrics()
+    asking = Asking()
+    request = prove(asking.token(), "", asking.rules(), SeenUsers(), now=NOW)
+    metrics.admitted(request, Outcome(identity=ANN), 0.004)
+    metrics.admitted(request, Outcome(identity=ANN, grace=True), 0.004)
+    assert read(metrics)['accredit_callout_grace_logins_total{directory="okta"}'] == 1

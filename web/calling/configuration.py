@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
+from callout.admission_settings import AdmissionSettings
 from callout.directories.opening import Configured, read_directories
-from callout.directories.reading import DirectorySettingsError, read_settings
+from callout.directories.reading import DirectorySettingsError, child, nearest, read_settings
 from callout.responder import Settings as Timing
 from web.documents import read_file
 
@@ -24,6 +25,8 @@ class CallingSettings(msgspec.Struct, frozen=True, kw_only=True):
     directories: list[Any]
     timing: Timing = Timing()
     """How long servers wait, and how much is taken on at once."""
+    admission: AdmissionSettings = AdmissionSettings()
+    """Who goes first when not all can."""
     exchange: Mapping[str, Any] | None = None
 
 
@@ -54,4 +57,10 @@ def configuration_of(document: Any) -> Configuration:
             at="/exchange",
             hint="take exchange out, or timing.shadow",
         )
-    return Configuration(settings=settings, directories=read_directories(settings.directories))
+    directories = {each.name: each for each in read_directories(settings.directories)}
+    for name in settings.admission.priorities:
+        if name not in directories:
+            raise DirectorySettingsError(
+                "is no directory", at=child("/admission/priorities", name), hint=nearest(name, directories)
+            )
+    return Configuration(settings=settings, directories=tuple(directories.values()))

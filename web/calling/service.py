@@ -77,6 +77,7 @@ class Calling:
             Recorders(self.ledger, self.metrics),
             now=time.time,
             settings=timing,
+            admission=configuration.settings.admission,
             meet=self.roster.meet,
         )
         self.connection = Connection(
@@ -89,6 +90,7 @@ class Calling:
 
         self.metrics.watch(
             under_way=lambda: self.responder.under_way,
+            waiting=lambda: self.responder.door.waiting,
             policy_version=lambda: self.rulebook.version,
             rules_age=lambda: self.rulebook.age,
             unwritten=lambda: self.ledger.unwritten,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from callout.admission_settings import AdmissionSettingsError
 from callout.directories.reading import DirectorySettingsError
 from web.calling.configuration import configuration_of, read_configuration
 
@@ -41,8 +42,35 @@ def test_a_file(tmp_path: Path) -> None:
         ({"directories": [KEYS, KEYS]}, "the name of two"),
         ({"directories": [{"name": "x", "kind": "kerberos"}]}, "no kind of directory"),
         ({"directories": {"name": "x"}}, "directories"),
+        ({"directories": [KEYS], "admission": {"at_one": 5}}, "/admission/at_one: is not known here"),
+        (
+            {"directories": [KEYS], "admission": {"priorities": {"servces": "high"}}},
+            "/admission/priorities/servces: is no",
+        ),
+        (
+            {"directories": [KEYS], "admission": {"priorities": {"services": "top"}}},
+            "/admission/priorities",
+        ),
     ],
 )
 def test_what_cannot_be_meant(document: Any, words: str) -> None:
     with pytest.raises(DirectorySettingsError, match=words):
         configuration_of(document)
+
+
+@pytest.mark.parametrize(
+    ("members", "at"),
+    [
+        ({"at_once": 0}, "/admission/at_once"),
+        ({"address": {"per_second": 0, "burst": 1}}, "/admission/address/per_second"),
+    ],
+)
+def test_an_admission_that_would_let_nobody_in(members: Any, at: str) -> None:
+    with pytest.raises(AdmissionSettingsError) as refused:
+        configuration_of({"directories": [KEYS], "admission": members})
+    assert refused.value.at == at
+
+
+def test_who_goes_first_is_said_by_directory() -> None:
+    found = configuration_of({"directories": [KEYS], "admission": {"priorities": {"services": "critical"}}})
+    assert found.settings.admission.priorities == {"services": "critical"}

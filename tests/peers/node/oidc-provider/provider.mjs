@@ -25,6 +25,11 @@ const provider = new Provider(wish.issuer, {
       client_id: "other", token_endpoint_auth_method: "none", application_type: "native", ...codeFlow,
       id_token_signed_response_alg: algorithm,
     },
+    {
+      client_id: "cli", token_endpoint_auth_method: "none", application_type: "native",
+      grant_types: ["urn:ietf:params:oauth:grant-type:device_code"], response_types: [], redirect_uris: [],
+      id_token_signed_response_alg: algorithm,
+    },
   ],
   enabledJWA: { idTokenSigningAlgValues: [algorithm] },
   claims: { openid: ["sub", "groups", "preferred_username"], email: ["email", "email_verified"] },
@@ -37,6 +42,7 @@ const provider = new Provider(wish.issuer, {
   findAccount: async (ctx, id) => ({ accountId: id, claims: async () => ({ sub: id, ...wish.users[id] }) }),
   features: {
     clientCredentials: { enabled: true },
+    deviceFlow: { enabled: true },
     devInteractions: { enabled: true },
     resourceIndicators: {
       enabled: true,
