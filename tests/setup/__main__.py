@@ -279,6 +279,7 @@ COMPONENTS: Final[dict[str, Callable[[dict[str, Any]], Found]]] = {
     "nsc": nsc,
     "slapd": openldap,
     "samba-ad": samba_ad,
+    "chromium": chromium,
 }
 
 

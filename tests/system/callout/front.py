@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from issuer.keys.creds import parse_creds
 from tests.processes import wait_until
 from tests.system.broker.callout.scene import Server, Which
 
@@ -25,6 +26,7 @@ class Front:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.url = ""
+        self.server: Server | None = None
 
     def run(self, *words: str, code: int = 0, told: str = "") -> str:
         """What the command says; it must end as expected."""
@@ -44,6 +46,12 @@ class Front:
 
     def creds(self, user: str, account: str = "CALLOUT") -> str:
         return str(self.folder / "creds" / "GRID" / account / f"{user}.creds")
+
+    def let_guests_in(self) -> None:
+        """The sentinel in the server's own configuration: clients show a name and a password, and nothing else."""
+        assert self.server is not None
+        token, _ = parse_creds(Path(self.creds("sentinel")).read_text())
+        self.server.reload(f"default_sentinel: {token}")
 
     def write(self, name: str, document: Any) -> str:
         """A file beside the data folder; JSON is YAML."""
@@ -91,6 +99,7 @@ def front(which: Which, folder: Path) -> Iterator[Front]:
     )  # fmt: skip
     config = made.run("generate", "config", "--nats-resolver")
     with Server(which, config) as server:
+        made.server = server
         made.url = f"nats://127.0.0.1:{server.port}"
         made.run("edit", "operator", "--service-url", made.url)
         made.run("push", "-A")

@@ -70,6 +70,13 @@ class Server:
         self._process.end(signal.SIGTERM)
         self._folder.remove()
 
+    def reload(self, more: str) -> None:
+        """Go on with these lines in the configuration besides; a real server does so at once."""
+        with (self._folder.path / "server.conf").open("a", encoding="utf-8") as file:
+            file.write(f"\n{more}\n")
+        self._process.send(signal.SIGHUP)
+        wait_until(lambda: "Reloaded server configuration" in self._process.log_text(), what="the reload")
+
     def _ready(self) -> bool:
         if not self._process.alive():
             raise self._process.fault("stopped while starting")
