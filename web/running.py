@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -15,10 +16,14 @@ from typing import Any, Final
 import uvicorn
 from fastapi import FastAPI
 
+from issuer.delivery.shift import until
 from issuer.errors import Unavailable
 
 Part = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 SHUTDOWN_SECONDS: Final = 3
+AGAIN_SECONDS: Final = 5.0
+
+log = logging.getLogger("accredit.running")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -77,6 +82,20 @@ async def run_together(stop: asyncio.Event, *parts: Part) -> None:
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
             raise result
+
+
+def kept_going(part: Part, name: str) -> Part:
+    """A part that is begun anew when it breaks, for what the others do not depend on."""
+
+    async def run(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await part(stop)
+            except Exception:
+                log.exception("%s broke, and is begun anew in %g s", name, AGAIN_SECONDS)
+                await until(stop, AGAIN_SECONDS)
+
+    return run
 
 
 @contextlib.contextmanager

@@ -28,6 +28,9 @@ class CallingSettings(msgspec.Struct, frozen=True, kw_only=True):
     admission: AdmissionSettings = AdmissionSettings()
     """Who goes first when not all can."""
     exchange: Mapping[str, Any] | None = None
+    """Tokens to carry about."""
+    triggers: Mapping[str, Any] | None = None
+    """Who tells of people that have left, and what is looked after by itself."""
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,12 +54,14 @@ def read_configuration(path: Path) -> Configuration:
 def configuration_of(document: Any) -> Configuration:
     """A configuration from plain data."""
     settings = read_settings(document, CallingSettings)
-    if settings.timing.shadow and settings.exchange is not None:
-        raise DirectorySettingsError(
-            "a service in the shadow gives nothing away, and so no tokens",
-            at="/exchange",
-            hint="take exchange out, or timing.shadow",
-        )
+    if settings.timing.shadow:
+        for member in ("exchange", "triggers"):
+            if getattr(settings, member) is not None:
+                raise DirectorySettingsError(
+                    "a service in the shadow gives nothing away, and ends nobody's connection",
+                    at=f"/{member}",
+                    hint=f"take {member} out, or timing.shadow",
+                )
     directories = {each.name: each for each in read_directories(settings.directories)}
     for name in settings.admission.priorities:
         if name not in directories:

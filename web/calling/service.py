@@ -22,16 +22,18 @@ from web.app import application
 from web.calling.account import AccountKept
 from web.calling.configuration import Configuration
 from web.calling.roster import ServerRoster
+from web.cutting import Cutter
 from web.exchange.router import exchange_router
 from web.exchange.service import open_exchange
 from web.login_ledger import LoginLedger
 from web.metrics import LoginMetrics, Recorders
 from web.ready import Ready, remove
 from web.rulebook import REFRESH, Rulebook
-from web.running import Part, http_part, listen, run_together, stopped_by_signals
+from web.running import Part, http_part, kept_going, listen, run_together, stopped_by_signals
 from web.serving import beside
 from web.session_keeping import SessionKeeper
 from web.shadow_ledger import ShadowLedger
+from web.triggers.opening import open_triggers
 from web.wiring import Wiring, service_urls
 
 log = logging.getLogger("accredit.callout")
@@ -108,12 +110,24 @@ class Calling:
             now=time.time,
         )
 
+        self.triggers = open_triggers(
+            configuration.settings.triggers,
+            configuration.directories,
+            authority=wiring.authority,
+            operator=(operator.id, operator.name),
+            rules=self.rulebook,
+            cutter=Cutter(wiring, urls),
+            now=time.time,
+        )
+
     def parts(self) -> list[Part]:
-        return [self.roster.run, self.sessions.run, self._keep_up, self._answer]
+        # Logins go on whatever befalls what only cuts people off.
+        triggers = [kept_going(part, "a trigger") for part in self.triggers.parts]
+        return [self.roster.run, self.sessions.run, self._keep_up, self._answer, *triggers]
 
     def routes(self) -> list[APIRouter]:
         """What is served over HTTP."""
-        routes = [self.metrics.router()]
+        routes = [self.metrics.router(), *self.triggers.routes]
         if self.exchange is not None:
             routes.append(exchange_router(self.exchange, now=time.time))
         return routes

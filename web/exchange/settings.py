@@ -21,7 +21,7 @@ class ExchangeSettingsError(PeerError):
     code = "settings.exchange"
 
 
-class DeviceFlow(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+class DeviceFlow(msgspec.Struct, frozen=True, kw_only=True):
     """A login by device flow (RFC 8628) that `accredit login` may use."""
 
     directory: str
@@ -31,7 +31,7 @@ class DeviceFlow(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     scopes: tuple[str, ...] = (OPENID,)
 
     def __post_init__(self) -> None:
-        for name, empty in (("directory", not self.directory), ("client-id", not self.client_id)):
+        for name, empty in (("directory", not self.directory), ("client_id", not self.client_id)):
             if empty:
                 raise ExchangeSettingsError("is empty", at=name)
         if not self.scopes or not all(
@@ -42,7 +42,7 @@ class DeviceFlow(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
             raise ExchangeSettingsError("holds what is no scope, or nothing", at="scopes")
 
 
-class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How tokens are exchanged. Times are seconds."""
 
     enabled: bool = True
@@ -66,14 +66,14 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"
 
     def __post_init__(self) -> None:
         for name, low, value, high in (
-            ("max-lifetime", 5, self.max_lifetime, 366 * DAY),
+            ("max_lifetime", 5, self.max_lifetime, 366 * DAY),
             ("challenge", 5, self.challenge, 600),
             ("patience", 0.1, self.patience, 60.0),
-            ("address-rate", 0.001, self.address_rate, 1e6),
-            ("address-burst", 1, self.address_burst, 1_000_000),
-            ("token-rate", 0.001, self.token_rate, 1e6),
-            ("token-burst", 1, self.token_burst, 1_000_000),
-            ("max-bytes", 1024, self.max_bytes, 2 * 1024 * 1024),
+            ("address_rate", 0.001, self.address_rate, 1e6),
+            ("address_burst", 1, self.address_burst, 1_000_000),
+            ("token_rate", 0.001, self.token_rate, 1e6),
+            ("token_burst", 1, self.token_burst, 1_000_000),
+            ("max_bytes", 1024, self.max_bytes, 2 * 1024 * 1024),
         ):
             if not low <= value <= high:
                 raise ExchangeSettingsError(f"is {value:g}, not between {low:g} and {high:g}", at=name)
@@ -82,7 +82,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"
             raise ExchangeSettingsError("names none", at="accounts", hint="leave it out, or enabled: false")
         names = [flow.directory for flow in self.device_flow]
         if len(set(names)) != len(names):
-            raise ExchangeSettingsError("names a directory twice", at="device-flow")
+            raise ExchangeSettingsError("names a directory twice", at="device_flow")
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ def sources(
     known = {each.name: each for each in configured}
     found = []
     for number, flow in enumerate(settings.device_flow):
-        place = f"{at}/device-flow/{number}/directory"
+        place = f"{at}/device_flow/{number}/directory"
         directory = known.get(flow.directory)
         if directory is None:
             raise ExchangeSettingsError(

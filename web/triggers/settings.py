@@ -44,7 +44,7 @@ class AfterGroups(StrEnum):
     """Kicked only. A token from before still tells the old groups, until it ends."""
 
 
-class OktaHook(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+class OktaHook(msgspec.Struct, frozen=True, kw_only=True):
     """An event hook of one Okta organisation."""
 
     name: str
@@ -70,15 +70,15 @@ class OktaHook(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
         _check_name(self.name)
         _check_secret(self.secret, "secret")
         if self.previous_secret is not None:
-            _check_secret(self.previous_secret, "previous-secret")
+            _check_secret(self.previous_secret, "previous_secret")
         if not _HEADER.fullmatch(self.header):
             raise TriggerSettingsError("is no name of a header", at="header")
         if not self.subjects or len(set(self.subjects)) != len(self.subjects):
             raise TriggerSettingsError("names nothing, or something twice", at="subjects")
         if not all(_OKTA_ID.fullmatch(each) for each in self.applications):
             raise TriggerSettingsError("holds what is no id of Okta", at="applications")
-        _check_span("proofs-last", 3600, self.proofs_last, 366 * DAY)
-        _check_span("max-bytes", 1024, self.max_bytes, 16 * 1024 * 1024)
+        _check_span("proofs_last", 3600, self.proofs_last, 366 * DAY)
+        _check_span("max_bytes", 1024, self.max_bytes, 16 * 1024 * 1024)
 
     @property
     def source(self) -> str:
@@ -93,7 +93,7 @@ class ScimSubject(StrEnum):
     USER_NAME = "userName"
 
 
-class ScimClient(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+class ScimClient(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who provisions people by SCIM 2.0, as Okta or Entra."""
 
     name: str
@@ -112,8 +112,8 @@ class ScimClient(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
         _check_name(self.name)
         _check_secret(self.token, "token")
         if self.previous_token is not None:
-            _check_secret(self.previous_token, "previous-token")
-        _check_span("max-bytes", 1024, self.max_bytes, 16 * 1024 * 1024)
+            _check_secret(self.previous_token, "previous_token")
+        _check_span("max_bytes", 1024, self.max_bytes, 16 * 1024 * 1024)
         _check_span("page", 1, self.page, 1000)
 
     @property
@@ -131,7 +131,7 @@ ENDING: Final = (
 """What a directory says of somebody that ends their sessions, unless it is to be kept."""
 
 
-class LdapFollowed(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+class LdapFollowed(msgspec.Struct, frozen=True, kw_only=True):
     """A directory of kind `ldap` that is asked for what has changed. Times are seconds."""
 
     directory: str
@@ -145,7 +145,7 @@ class LdapFollowed(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
 
     def __post_init__(self) -> None:
         _check_span("every", 1, self.every, 3600)
-        _check_span("look-again", self.every, self.look_again, DAY)
+        _check_span("look_again", self.every, self.look_again, DAY)
         _check_span("patience", 1, self.patience, 60)
         strange = sorted(set(self.keep) - set(ENDING))
         if strange:
@@ -156,7 +156,7 @@ class LdapFollowed(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
             )
 
 
-class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All of them; without a member nothing of its kind is done."""
 
     okta: tuple[OktaHook, ...] = ()

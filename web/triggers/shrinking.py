@@ -12,15 +12,13 @@ from typing import Final
 
 import msgspec
 
-from callout.mint import Place, joined
+from callout.mint import Place, permitted
 from callout.policy.decision import Connection, Grant, Granted
 from callout.policy.index import Compiled
 from callout.policy.match import decide
-from callout.policy.values import token_name
-from callout.refusals import LoginRefusedError, Reason
+from callout.refusals import LoginRefusedError
 from issuer.claims.fields import UNLIMITED, Permission
-from issuer.claims.templates import TemplateError, expand_template
-from issuer.claims.user import UserTemplate, new_scoped_user
+from issuer.claims.user import UserTemplate
 from issuer.grants import Denial, Identity, Session, Target
 from issuer.keys.nkeys import PublicKey
 from issuer.subjects import covers
@@ -70,30 +68,11 @@ def lost(session: Session, was: Identity, will: Identity, rules: Rules) -> str:
     ):
         return ""
     try:
-        old = filled(before, was, session, rules.place)
-        new = filled(after, will, session, rules.place)
+        old = _permitted(before, was, session, rules.place)
+        new = _permitted(after, will, session, rules.place)
     except LoginRefusedError as refusal:
         return refusal.reason.value
     return "" if as_much(new, old) else "fewer permissions"
-
-
-def filled(grant: Grant, identity: Identity, session: Session, place: Place) -> UserTemplate:
-    """What a grant allows, as a token of it would.
-
-    Raises:
-        LoginRefusedError: it would not be given.
-    """
-    templates = place.templates()
-    missing = [role for role in grant.roles if role not in templates]
-    if missing:
-        raise LoginRefusedError(Reason.NO_ROLE, f"there is no role {missing[0]!r} any more")
-    name = token_name(grant, identity, templates)
-    user = new_scoped_user(PublicKey(session.user_key), name, account=place.public, tags=grant.tags)
-    try:
-        bodies = [expand_template(templates[role], user, place.claims) for role in grant.roles]
-    except TemplateError as error:
-        raise LoginRefusedError(Reason.UNSAFE_VALUE, f"{error.at}: {error.message}") from None
-    return joined(bodies) if len(bodies) > 1 else bodies[0]
 
 
 def as_much(new: UserTemplate, old: UserTemplate) -> bool:
@@ -112,6 +91,10 @@ def as_much(new: UserTemplate, old: UserTemplate) -> bool:
     if new.times and new.times_location != old.times_location:
         return False
     return old.proxy_required or not new.proxy_required
+
+
+def _permitted(grant: Grant, identity: Identity, session: Session, place: Place) -> UserTemplate:
+    return permitted(grant, identity, PublicKey(session.user_key), place.claims, place.templates())
 
 
 def _decided(session: Session, identity: Identity, policy: Compiled) -> Grant | str:

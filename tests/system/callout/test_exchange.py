@@ -37,7 +37,7 @@ def test_a_key_is_exchanged_for_creds_that_let_in_and_end_with_the_person(
     (tmp_path / "scada.key").write_text(key)
     creds = tmp_path / "scada.creds"
     how = ("--token-file", str(tmp_path / "scada.key"), "--token-type", "api-key", "--creds", str(creds))
-    with desk.serving(configuration | {"exchange": {"max-lifetime": 600}}) as said:
+    with desk.serving(configuration | {"exchange": {"max_lifetime": 600}}) as said:
         desk.run("login", "--url", said["http"], *how)
         assert creds.stat().st_mode & 0o077 == 0
         asyncio.run(connects(desk, creds))

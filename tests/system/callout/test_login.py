@@ -73,8 +73,8 @@ def configuration(provider: OidcProvider, **exchange: Any) -> dict[str, Any]:
         "keys": {"pause_unknown": PAUSE},
         "fetch": {"insecure_loopback": True},
     }
-    flow = {"directory": "idp", "client-id": "cli", "scopes": ["openid"]}
-    return {"directories": [directory], "exchange": {"device-flow": [flow]} | exchange}
+    flow = {"directory": "idp", "client_id": "cli", "scopes": ["openid"]}
+    return {"directories": [directory], "exchange": {"device_flow": [flow]} | exchange}
 
 
 def exchanged(desk: Front, url: str, token: str, creds: Path, *, code: int = 0) -> str:
@@ -190,7 +190,7 @@ def test_a_person_logs_in_by_a_browser(desk: Front, provider: OidcProvider, tmp_
     from tests.system.callout.browser import browser, log_in
 
     home = tmp_path / "home"
-    with desk.serving(configuration(provider, **{"max-lifetime": 900})) as said:
+    with desk.serving(configuration(provider, max_lifetime=900)) as said:
         # The provider's key is changed before anybody logs in, as between any two days.
         provider.restart(keys=[TWO])
         with (
@@ -272,5 +272,5 @@ def test_a_program_stays_connected_over_the_end_of_its_tokens(
         assert credentials.issued != first
         await client.close()
 
-    with desk.serving(configuration(provider, **{"max-lifetime": 6})) as said:
+    with desk.serving(configuration(provider, max_lifetime=6)) as said:
         asyncio.run(run(said["http"]))

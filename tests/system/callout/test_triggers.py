@@ -6,8 +6,7 @@ import asyncio
 import datetime as dt
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,12 +14,9 @@ import httpx
 import nats
 import nats.errors
 import pytest
-from fastapi import FastAPI
 from nats.aio.client import Client
 
-from callout.directories.opening import read_directories
 from tests import components
-from tests.processes import HOST
 from tests.system.callout.crowd import QUICK, inside, open_sessions
 from tests.system.callout.front import Front, front
 from tests.system.callout.oidc_provider import AUDIENCE, OidcProvider, new_key
@@ -35,10 +31,6 @@ from tests.system.callout.slapd import (
     group_dn,
     person,
 )
-from web.cutting import Cutter
-from web.rulebook import Rulebook
-from web.running import http_part, listen
-from web.triggers.opening import open_triggers
 
 # The client library leaves the sockets of refused connections to the garbage collector.
 pytestmark = [
@@ -95,39 +87,9 @@ def ldap(server: Slapd) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@asynccontextmanager
-async def triggered(
-    made: Front, directory: Mapping[str, Any], document: Mapping[str, Any]
-) -> AsyncIterator[httpx.AsyncClient]:
-    """These triggers, over the store and beside the server; whoever calls them."""
-    with inside(made) as (wiring, _):
-        rules = Rulebook(wiring.database, wiring.authority.keyring, wiring.operator.id, now=time.time)
-        rules.refresh()
-        triggers = open_triggers(
-            document,
-            read_directories([directory]),
-            authority=wiring.authority,
-            operator=(wiring.operator.id, wiring.operator.name),
-            rules=rules,
-            cutter=Cutter(wiring, [made.url]),
-            now=time.time,
-        )
-        app = FastAPI()
-        for each in triggers.routes:
-            app.include_router(each)
-        listener = listen(HOST, 0)
-        stop = asyncio.Event()
-        keeping = asyncio.create_task(rules.keep_up())
-        running = [asyncio.create_task(part(stop)) for part in (*triggers.parts, http_part(app, listener))]
-        base = f"http://{HOST}:{listener.getsockname()[1]}"
-        try:
-            async with httpx.AsyncClient(base_url=base, trust_env=False) as caller:
-                yield caller
-        finally:
-            stop.set()
-            await asyncio.gather(*running)
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+def caller(said: Mapping[str, Any]) -> httpx.AsyncClient:
+    """Whoever calls the service that says this of itself."""
+    return httpx.AsyncClient(base_url=said["http"], trust_env=False)
 
 
 class Guest:
@@ -190,7 +152,7 @@ def roles(made: Front, name: str) -> list[str]:
         return sorted(each.role for each in found if each.name == name)
 
 
-FOLLOWED = {"ldap": [{"directory": "corp", "every": 1, "look-again": 5}]}
+FOLLOWED = {"ldap": [{"directory": "corp", "every": 1, "look_again": 5}]}
 
 
 @pytest.mark.component("slapd")
@@ -199,7 +161,7 @@ def test_who_is_shut_in_the_directory_is_gone_from_the_server(made: Front, corp:
     async def story() -> None:
         ann = Guest(made, user="ann", password="annpw")
         bob = Guest(made, user="bob", password="bobpw")
-        async with triggered(made, ldap(corp), FOLLOWED), ann, bob:
+        async with ann, bob:
             await asyncio.sleep(2.5)  # the follower has begun, and nobody is thrown out
             assert (ann.lost, bob.lost) == (0, 0)
             if shut == "locked":
@@ -215,7 +177,7 @@ def test_who_is_shut_in_the_directory_is_gone_from_the_server(made: Front, corp:
                 await asyncio.to_thread(corp.set, dn_of("ann"), "pwdAccountLockedTime")
                 await until(lambda: bool(ann.again), "ann to come back by herself")
 
-    with made.serving({"directories": [ldap(corp)]}):
+    with made.serving({"directories": [ldap(corp)], "triggers": FOLLOWED}):
         told(story())
     assert made.document("denials") == []
     reason = "identity.locked" if shut == "locked" else "identity.gone"
@@ -227,7 +189,7 @@ def test_who_leaves_a_group_comes_back_with_less_and_the_others_stay(made: Front
     async def story() -> None:
         ann = Guest(made, user="ann", password="annpw")
         bob = Guest(made, user="bob", password="bobpw")
-        async with triggered(made, ldap(corp), FOLLOWED), ann, bob:
+        async with ann, bob:
             await asyncio.sleep(2.5)
             assert roles(made, "ann") == roles(made, "bob") == ["writer"]
             await asyncio.to_thread(corp.set, group_dn("writers"), "member", dn_of("bob"))
@@ -239,7 +201,7 @@ def test_who_leaves_a_group_comes_back_with_less_and_the_others_stay(made: Front
             await asyncio.sleep(3)
             assert (ann.lost, bob.lost) == (1, 0)
 
-    with made.serving({"directories": [ldap(corp)]}):
+    with made.serving({"directories": [ldap(corp)], "triggers": FOLLOWED}):
         told(story())
     assert {"what": "groups changed", "followed": "kicked", "ended": 1}.items() <= heard(made)[0].items()
 
@@ -254,10 +216,10 @@ def test_who_is_deactivated_in_okta_is_gone_and_kept_out_until_reactivated(made:
         hook = {"okta": [{"name": "corp", "directory": "okta", "secret": "env:TRIGGER_SECRET"}]}
         token = provider.service_token()
 
-        async def story() -> None:
-            async with triggered(made, directory, hook) as caller, Guest(made, token=token) as guest:
-                assert await deliver(caller, "user.lifecycle.deactivate", "somebody-else") == 200
-                assert await deliver(caller, "user.lifecycle.deactivate", "svc-app") == 200
+        async def story(said: Mapping[str, Any]) -> None:
+            async with caller(said) as okta, Guest(made, token=token) as guest:
+                assert await deliver(okta, "user.lifecycle.deactivate", "somebody-else") == 200
+                assert await deliver(okta, "user.lifecycle.deactivate", "svc-app") == 200
                 # From the answer on, before any connection is ended.
                 assert {each["value"] for each in await asyncio.to_thread(made.document, "denials")} == {
                     "somebody-else", "svc-app",
@@ -266,11 +228,11 @@ def test_who_is_deactivated_in_okta_is_gone_and_kept_out_until_reactivated(made:
                 await asyncio.sleep(1.0)
                 assert not await may_come(made, token=token)
                 assert guest.again == 0
-                assert await deliver(caller, "user.lifecycle.activate", "svc-app") == 200
+                assert await deliver(okta, "user.lifecycle.activate", "svc-app") == 200
                 await until(lambda: bool(guest.again), "the guest to come back")
 
-        with made.serving({"directories": [directory]}):
-            told(story())
+        with made.serving({"directories": [directory], "triggers": hook}) as said:
+            told(story(said))
     assert {each["value"] for each in made.document("denials")} == {"somebody-else"}
     assert [each["followed"] for each in heard(made)] == ["lifted", "denied", "denied"]  # newest first
 
@@ -282,22 +244,22 @@ def test_who_is_made_inactive_by_scim_is_gone_and_kept_out_until_active_again(
     client = {"name": "corp", "directory": "corp", "token": "env:TRIGGER_SECRET"}
     ann_id = corp.read(dn_of("ann"), "entryUUID")["entryUUID"][0]
 
-    async def story() -> None:
+    async def story(said: Mapping[str, Any]) -> None:
         ann = Guest(made, user="ann", password="annpw")
-        async with triggered(made, ldap(corp), {"scim": [client]}) as caller, ann:
-            caller.headers["Authorization"] = f"Bearer {SECRET}"
+        async with caller(said) as provider, ann:
+            provider.headers["Authorization"] = f"Bearer {SECRET}"
             user = {"userName": "ann", "externalId": ann_id, "active": True}
-            answer = await caller.post("/scim/v2/corp/Users", json=user)
+            answer = await provider.post("/scim/v2/corp/Users", json=user)
             path = f"/scim/v2/corp/Users/{answer.json()['id']}"
-            assert (await caller.patch(path, json=active("False"))).status_code == 200
+            assert (await provider.patch(path, json=active("False"))).status_code == 200
             await until(lambda: bool(ann.lost), "ann to be cut off")
             await asyncio.sleep(1.0)
             assert not await may_come(made, user="ann", password="annpw")
-            assert (await caller.patch(path, json=active("True"))).status_code == 200
+            assert (await provider.patch(path, json=active("True"))).status_code == 200
             await until(lambda: bool(ann.again), "ann to come back")
 
-    with made.serving({"directories": [ldap(corp)]}):
-        told(story())
+    with made.serving({"directories": [ldap(corp)], "triggers": {"scim": [client]}}) as said:
+        told(story(said))
 
 
 def test_triggers_do_what_an_earlier_process_left_undone(made: Front, corp: Slapd) -> None:
@@ -316,7 +278,7 @@ def test_triggers_do_what_an_earlier_process_left_undone(made: Front, corp: Slap
                 wiring.authority.perform(hear, Hear(source="okta:corp", told=(one,)), SERVICE)
             await asyncio.sleep(1)
             assert ann.lost == 0
-            async with triggered(made, ldap(corp), {}):
+            with made.serving({"directories": [ldap(corp)], "triggers": {}}):
                 await until(lambda: bool(ann.lost), "ann to be cut off")
 
     with made.serving({"directories": [ldap(corp)]}):
@@ -330,7 +292,7 @@ def active(value: str) -> dict[str, Any]:
     }
 
 
-async def deliver(caller: httpx.AsyncClient, kind: str, subject: str) -> int:
+async def deliver(okta: httpx.AsyncClient, kind: str, subject: str) -> int:
     published = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     event = {
         "uuid": f"{kind}-{subject}",
@@ -341,5 +303,5 @@ async def deliver(caller: httpx.AsyncClient, kind: str, subject: str) -> int:
         "target": [{"id": subject, "type": "User", "alternateId": f"{subject}@example.com"}],
     }
     body = {"eventId": f"{kind}-{subject}", "data": {"events": [event]}}
-    answer = await caller.post("/api/v1/hooks/okta/corp", json=body, headers={"Authorization": SECRET})
+    answer = await okta.post("/api/v1/hooks/okta/corp", json=body, headers={"Authorization": SECRET})
     return answer.status_code

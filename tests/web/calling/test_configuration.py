@@ -39,6 +39,10 @@ def test_a_file(tmp_path: Path) -> None:
             {"directories": [KEYS], "timing": {"shadow": True}, "exchange": {}},
             "/exchange: a service in the shadow",
         ),
+        (
+            {"directories": [KEYS], "timing": {"shadow": True}, "triggers": {}},
+            "/triggers: a service in the shadow",
+        ),
         ({"directories": [KEYS, KEYS]}, "the name of two"),
         ({"directories": [{"name": "x", "kind": "kerberos"}]}, "no kind of directory"),
         ({"directories": {"name": "x"}}, "directories"),

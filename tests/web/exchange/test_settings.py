@@ -38,7 +38,7 @@ def test_without_it_nothing_is_exchanged() -> None:
 
 def test_the_issuer_of_a_device_flow_is_its_directorys() -> None:
     found = opened(
-        {"device-flow": [{"directory": "okta", "client-id": "cli", "scopes": ["openid", "groups"]}]}
+        {"device_flow": [{"directory": "okta", "client_id": "cli", "scopes": ["openid", "groups"]}]}
     )
     assert found is not None
     (source,) = found.sources
@@ -47,7 +47,7 @@ def test_the_issuer_of_a_device_flow_is_its_directorys() -> None:
 
 
 def flow(**members: Any) -> dict[str, Any]:
-    return {"device-flow": [{"directory": "okta", "client-id": "cli"} | members]}
+    return {"device_flow": [{"directory": "okta", "client_id": "cli"} | members]}
 
 
 @pytest.mark.parametrize(
@@ -55,19 +55,19 @@ def flow(**members: Any) -> dict[str, Any]:
     [
         ({"accounts": []}, "/exchange/accounts"),
         ({"accounts": [""]}, "/exchange/accounts"),
-        ({"max-lifetime": 0}, "/exchange/max-lifetime"),
-        ({"max_lifetime": 60}, "/exchange/max_lifetime"),
+        ({"max_lifetime": 0}, "/exchange/max_lifetime"),
+        ({"max-lifetime": 60}, "/exchange/max-lifetime"),
         ({"challenge": 3600}, "/exchange/challenge"),
-        ({"token-rate": 0}, "/exchange/token-rate"),
-        ({"max-lifetime": "1h"}, "/exchange/max-lifetime"),
+        ({"token_rate": 0}, "/exchange/token_rate"),
+        ({"max_lifetime": "1h"}, "/exchange/max_lifetime"),
         ([], "/exchange"),
-        (flow(directory="oktta"), "/exchange/device-flow/0/directory"),
-        (flow(directory="keys"), "/exchange/device-flow/0/directory"),
-        (flow(scopes=[]), "/exchange/device-flow/0/scopes"),
-        (flow(scopes=["openid groups"]), "/exchange/device-flow/0/scopes"),
-        (flow(**{"client-id": ""}), "/exchange/device-flow/0/client-id"),
-        (flow(**{"client-secret": "x"}), "/exchange/device-flow/0/client-secret"),
-        ({"device-flow": flow()["device-flow"] * 2}, "/exchange/device-flow"),
+        (flow(directory="oktta"), "/exchange/device_flow/0/directory"),
+        (flow(directory="keys"), "/exchange/device_flow/0/directory"),
+        (flow(scopes=[]), "/exchange/device_flow/0/scopes"),
+        (flow(scopes=["openid groups"]), "/exchange/device_flow/0/scopes"),
+        (flow(client_id=""), "/exchange/device_flow/0/client_id"),
+        (flow(client_secret="x"), "/exchange/device_flow/0/client_secret"),
+        ({"device_flow": flow()["device_flow"] * 2}, "/exchange/device_flow"),
     ],
 )
 def test_a_fault_names_its_place(document: Any, at: str) -> None:
@@ -78,5 +78,5 @@ def test_a_fault_names_its_place(document: Any, at: str) -> None:
 
 def test_a_misspelt_member_is_told_with_the_nearest_one() -> None:
     with pytest.raises(DirectorySettingsError) as refused:
-        opened({"max-lifetim": 60})
-    assert refused.value.hint == "did you mean max-lifetime?"
+        opened({"max_lifetim": 60})
+    assert refused.value.hint == "did you mean max_lifetime?"

@@ -53,10 +53,10 @@ def test_everything_at_once(office: Office) -> None:
     found = opened(
         office,
         {
-            "okta": [OKTA_HOOK | {"applications": ["0oa1"], "after-groups": "reconnect"}],
+            "okta": [OKTA_HOOK | {"applications": ["0oa1"], "after_groups": "reconnect"}],
             "scim": [SCIM | {"subject": "userName"}],
-            "ldap": [{"directory": "corp", "every": 2, "look-again": 60, "keep": ["identity.locked"]}],
-            "reevaluate-on-policy-change": True,
+            "ldap": [{"directory": "corp", "every": 2, "look_again": 60, "keep": ["identity.locked"]}],
+            "reevaluate_on_policy_change": True,
         },
     )
     assert (len(found.parts), len(found.routes)) == (3, 2)
