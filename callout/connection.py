@@ -17,6 +17,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from callout.responder import QUEUE, SUBJECT, XKEY_HEADER, Question
+from callout.tracing import PARENT_HEADER
 from issuer.errors import Unavailable
 from issuer.tokens.envelope import Token
 from issuer.tokens.signer import Signer
@@ -43,12 +44,14 @@ class Hearer(Protocol):
 class _Asked:
     """A question as nats-py brought it."""
 
-    __slots__ = ("_message", "body", "sender")
+    __slots__ = ("_message", "body", "parent", "sender")
 
     def __init__(self, message: Msg) -> None:
         self._message = message
         self.body = message.data
-        self.sender = (message.headers or {}).get(XKEY_HEADER, "")
+        headers = message.headers or {}
+        self.sender = headers.get(XKEY_HEADER, "")
+        self.parent = headers.get(PARENT_HEADER, "")
 
     async def answer(self, data: bytes) -> None:
         try:

@@ -24,6 +24,7 @@ from callout.policy.index import Compiled
 from callout.policy.match import decide
 from callout.refusals import DirectoryDownError, LoginRefusedError, Reason
 from callout.request import AuthorizationRequest
+from callout.tracing import Trace, step
 from issuer.grants import Denial, Identity, Session, groups_hash
 from issuer.keys.nkeys import PublicKey
 from issuer.tokens.envelope import Token, token_hash
@@ -133,6 +134,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return f"Outcome({who}, {self.reason.value if self.reason else 'in'})"
 
 
+def tell_outcome(trace: Trace, outcome: Outcome) -> None:
+    """What became of a login, for its trace: names of the configuration and codes, nothing of the person."""
+    if outcome.token is None:
+        trace.code = (outcome.reason or Reason.FAULT).value
+    if outcome.identity is not None:
+        trace.attributes["accredit.directory"] = outcome.identity.directory
+    if outcome.grant is not None:
+        trace.attributes["accredit.account"] = outcome.grant.account
+        trace.attributes["accredit.bindings"] = list(outcome.grant.bindings)
+    if outcome.grace:
+        trace.attributes["accredit.grace"] = True
+
+
 class Desk:
     """Decides logins. Of its own it keeps only whom it let in, where a binding gives a grace."""
 
@@ -209,12 +223,14 @@ class Desk:
         self, directory: Directory, credentials: Credentials, known: Known | None, deadline: float
     ) -> Identity:
         if known is None:
-            identity = await directory.identify(credentials, now=self._now(), deadline=deadline)
+            with step("directory", outside=True, directory=directory.name):
+                identity = await directory.identify(credentials, now=self._now(), deadline=deadline)
         else:
             limit = deadline - GRACE_SECONDS
             try:
                 async with asyncio.timeout_at(limit):
-                    identity = await directory.identify(credentials, now=self._now(), deadline=limit)
+                    with step("directory", outside=True, directory=directory.name):
+                        identity = await directory.identify(credentials, now=self._now(), deadline=limit)
             except TimeoutError:
                 raise DirectoryDownError(f"{directory.name} gave no answer in its time") from None
         if self._outages.ends(directory.name):
@@ -241,9 +257,11 @@ class Desk:
         """What the policy says, and its version."""
         version, policy = self._rules.policy()
         connection = Connection(address=seat.address, type=seat.connection_type)
-        return version, decide(
-            identity, policy, now=int(self._now()), connection=connection, chance=self._chance()
-        )
+        with step("policy", version=version):
+            decision = decide(
+                identity, policy, now=int(self._now()), connection=connection, chance=self._chance()
+            )
+        return version, decision
 
     async def _admit(self, seat: Seat, identity: Identity, *, by: Known | None = None) -> Outcome:
         """By the rules of now; `by` is there only for a grace."""
@@ -261,14 +279,16 @@ class Desk:
         place = self._rules.place(grant.account)
         if place is None:
             raise LoginRefusedError(Reason.NO_ROLE, f"there is no account {grant.account}")
-        signed = mint(grant, identity, seat.user, place, now=now)
+        with step("mint"):
+            signed = mint(grant, identity, seat.user, place, now=now)
         login = Login(
             session=session_of(seat, identity, grant, place, version=version, now=now),
             identity=identity,
             jti=signed.claims.jti,
             sha256=token_hash(signed.token),
         )
-        await (self._ledger.granted(login) if by is None else self._grace_granted(login, by))
+        with step("ledger"):
+            await (self._ledger.granted(login) if by is None else self._grace_granted(login, by))
         return Outcome(
             token=Token(signed.token),
             identity=identity,

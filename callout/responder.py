@@ -20,7 +20,7 @@ import msgspec
 from callout.admission import Admission, Ticket
 from callout.admission_settings import AdmissionSettings
 from callout.answer import Voice, admitting, refusing
-from callout.desk import Desk, Outcome, Seat
+from callout.desk import Desk, Outcome, Seat, tell_outcome
 from callout.directories.directory import Directory
 from callout.doorway import Doorway
 from callout.policy.model import Priority
@@ -28,6 +28,7 @@ from callout.refusals import LoginRefusedError, Reason
 from callout.request import AuthorizationRequest, Rules, SeenUsers, prove
 from callout.slowing import Slow, theirs
 from callout.standing import Standing, Standings
+from callout.tracing import Trace, Tracer, step, traced
 from issuer.errors import AccreditError
 
 log = logging.getLogger("accredit.callout")
@@ -37,6 +38,7 @@ QUEUE: Final = "accredit-callout"
 SHADOW_QUEUE: Final = "accredit-callout-shadow"
 """Of services in the shadow: in the same queue they would take questions away from those who answer."""
 XKEY_HEADER: Final = "Nats-Server-Xkey"
+TRACE: Final = "accredit.callout.login"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +61,8 @@ class Question(Protocol):
     body: bytes
     sender: str
     """Its `Nats-Server-Xkey` header."""
+    parent: str
+    """Its `traceparent` header."""
 
     async def answer(self, data: bytes) -> None: ...
 
@@ -85,6 +89,7 @@ class Responder:
         settings: Settings | None = None,
         admission: AdmissionSettings | None = None,
         meet: Callable[[str], Awaitable[bool]] | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`voice` and `rules` are asked at every question; `meet` whether a server that is not among
         those we know has been seen since, which may take the time of a question to all servers."""
@@ -93,6 +98,7 @@ class Responder:
         self._rules = rules
         self._recorder = recorder
         self._meet = meet
+        self._tracer = tracer
         self._now = now
         self._settings = settings or Settings()
         self._classes = admission or AdmissionSettings()
@@ -130,19 +136,30 @@ class Responder:
 
         `heard` is when it came, on the loop's clock: the server has been waiting since then.
         """
+        with traced(self._tracer, TRACE, question.parent) as trace:
+            await self._answer(question, heard, trace)
+
+    async def _answer(self, question: Question, heard: float, trace: Trace | None) -> None:
         try:
-            request = await self._prove(question)
+            with step("prove"):
+                request = await self._prove(question)
         except LoginRefusedError as refusal:
             log.warning("no answer to a request: %s (%s)", refusal, refusal.reason.value)
             self._recorder.refused(None, Outcome(reason=refusal.reason, message=str(refusal)))
+            if trace is not None:
+                trace.code = refusal.reason.value
             return
         voice = self._voice()
         limit = heard + min(request.patience, self._settings.patience) - self._settings.margin
         outcome = await self._outcome(request, limit)
+        if trace is not None:
+            tell_outcome(trace, outcome)
+            trace.attributes |= {"nats.server.id": request.server.id, "nats.client.id": request.client.id}
         if outcome.token is None:
             reason = outcome.reason or Reason.TOO_LATE
             log.info("refused %r: %s (%s)", request.credentials, outcome.message, reason.value)
-            await self._hold_back(request, reason, limit)
+            with step("hold back"):
+                await self._hold_back(request, reason, limit)
             await self._send(question, refusing(request, reason, voice, now=int(self._now())))
             self._recorder.refused(request, outcome)
             return
@@ -182,7 +199,9 @@ class Responder:
         directory = self._desk.choose(request.credentials)
         ticket = self._ticket(request, directory, limit)
         try:
-            if not await self.door.enter(ticket):
+            with step("turn"):
+                entered = await self.door.enter(ticket)
+            if not entered:
                 return Outcome(reason=Reason.OVERLOADED, message=self._crowd())
             async with asyncio.timeout_at(limit):
                 outcome = await self._desk.decide(

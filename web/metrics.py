@@ -3,6 +3,8 @@ and reason codes, so that their number is bounded."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,6 +18,7 @@ from callout.directories.opening import DirectoryState
 from callout.refusals import Reason
 from callout.request import AuthorizationRequest
 from callout.responder import Recorder
+from issuer.errors import AccreditError
 
 # A login that needs nobody else takes a millisecond or two; servers give up after two seconds.
 BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -40,7 +43,8 @@ class Recorders:
 class LoginMetrics:
     """The metrics of one process; a recorder of its responder."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, now: Callable[[], float]) -> None:
+        self._now = now
         self.registry = CollectorRegistry()
         self._logins = Counter(
             "accredit_callout_logins",
@@ -72,6 +76,12 @@ class LoginMetrics:
             ("directory", "kind"),
             registry=self.registry,
         )
+        self._keys = Gauge(
+            "accredit_callout_keys_age_seconds",
+            "Since a directory's issuer told its keys",
+            ("directory",),
+            registry=self.registry,
+        )
         self._states: Callable[[], Sequence[DirectoryState]] = tuple
 
     def watch(
@@ -83,6 +93,7 @@ class LoginMetrics:
         rules_age: Callable[[], float],
         unwritten: Callable[[], float],
         connected: Callable[[], float],
+        open_sessions: Callable[[], float],
         directories: Callable[[], Sequence[DirectoryState]],
     ) -> None:
         """What is looked at whenever somebody asks."""
@@ -93,6 +104,7 @@ class LoginMetrics:
             ("rules_age_seconds", "Since policy and denials were read from the store", rules_age),
             ("refusals_unwritten", "Refusals that could not be written down", unwritten),
             ("connected", "Whether questions of the servers are heard", connected),
+            ("open_sessions", "Connections that are open, whichever replica let them in", open_sessions),
         ):
             Gauge(f"accredit_callout_{name}", words, registry=self.registry).set_function(found)
         self._states = directories
@@ -112,6 +124,8 @@ class LoginMetrics:
         """In Prometheus' text format."""
         for each in self._states():
             self._directories.labels(each.name, each.kind).set(each.ready)
+            if each.keys_at is not None:
+                self._keys.labels(each.name).set(self._now() - each.keys_at)
         return generate_latest(self.registry)
 
     def router(self) -> APIRouter:
@@ -122,6 +136,26 @@ class LoginMetrics:
             return Response(self.text(), media_type=CONTENT_TYPE_LATEST)
 
         return routes
+
+
+class Seldom:
+    """A number that costs something to find out, found out at most so often; NaN while it cannot be."""
+
+    def __init__(self, find: Callable[[], float], *, seconds: float = 15.0) -> None:
+        self._find = find
+        self._seconds = seconds
+        self._found = math.nan
+        self._at = -math.inf
+
+    def __call__(self) -> float:
+        now = time.monotonic()
+        if now - self._at >= self._seconds:
+            self._at = now
+            try:
+                self._found = self._find()
+            except AccreditError:
+                self._found = math.nan
+        return self._found
 
 
 def _directory(outcome: Outcome) -> str:

@@ -14,7 +14,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import msgspec
 
@@ -76,6 +76,16 @@ class DirectoryState(msgspec.Struct, frozen=True, kw_only=True):
     since: float = 0.0
     """When it became ready, or disabled."""
     next_attempt: float | None = None
+    keys_at: float | None = None
+    """When the keys were read by which it judges tokens, if it has any."""
+
+
+@runtime_checkable
+class HoldsKeys(Protocol):
+    """A directory that judges by keys somebody publishes."""
+
+    @property
+    def keys_at(self) -> float | None: ...
 
 
 def read_directories(
@@ -214,6 +224,7 @@ class Directories:
                 attempts=slot.attempts,
                 since=slot.since,
                 next_attempt=slot.next_attempt,
+                keys_at=slot.directory.keys_at if isinstance(slot.directory, HoldsKeys) else None,
             )
             for slot in self._slots.values()
         )

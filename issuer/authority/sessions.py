@@ -11,7 +11,7 @@ from issuer.authority.finding import the_account
 from issuer.grants import Identity, Session
 from issuer.store import hierarchy
 from issuer.store.identities import identities_of
-from issuer.store.sessions import Wanted, find_sessions
+from issuer.store.sessions import Wanted, find_sessions, servers_with_sessions
 from issuer.store.unit import Unit
 
 
@@ -59,6 +59,11 @@ def session_page(unit: Unit, question: SessionQuestion) -> SessionPage:
         row = hierarchy.find_account(unit, question.operator_id, key)
         names[key] = row.name if row is not None else ""
     return SessionPage(tuple(rows), last, names)
+
+
+def open_session_count(unit: Unit, operator_id: int) -> int:
+    """How many connections are open, whichever replica let them in."""
+    return sum(servers_with_sessions(unit, operator_id).values())
 
 
 def with_identities(

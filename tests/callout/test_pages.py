@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from web.metrics import LoginMetrics
+
 ROOT = Path(__file__).parents[2]
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 PAGES = ("traps.md", "outages.md")
@@ -38,3 +40,12 @@ def test_every_row_of_a_page_names_one(page: str) -> None:
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:\s]+\.md)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).is_file()] == []
+
+
+def test_every_metric_is_told_and_no_other() -> None:
+    metrics = LoginMetrics(now=lambda: 0.0)
+    names = ("under_way", "waiting", "policy_version", "rules_age", "unwritten", "connected", "open_sessions")
+    metrics.watch(**{name: lambda: 0.0 for name in names}, directories=tuple)
+    made = set(re.findall(r"^# TYPE (\w+?)(?:_created)? ", metrics.text().decode(), re.MULTILINE))
+    page = (ROOT / "docs" / "callout" / "observing.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(accredit_\w+)` \|", page, re.MULTILINE)) == made

@@ -13,6 +13,7 @@ from callout.answer import Voice
 from callout.policy.model import LEAST_LIFETIME
 from callout.refusals import DirectoryDownError, Reason
 from callout.responder import Responder, Settings
+from callout.tracing import Tracer
 from issuer.claims.exchange import AuthorizationResponseClaims, ConnectOptions
 from issuer.claims.user import UserClaims
 from issuer.grants import Denial, Target
@@ -30,6 +31,7 @@ class Asked:
 
     body: bytes
     sender: str = ""
+    parent: str = ""
     answers: list[bytes] = field(default_factory=list)
 
     async def answer(self, data: bytes) -> None:
@@ -44,6 +46,7 @@ class Station:
     settings: Settings = field(default_factory=Settings)
     rules: dict[str, Any] = field(default_factory=dict)
     meet: Callable[[str], Awaitable[bool]] | None = None
+    tracer: Tracer | None = None
 
     def responder(self) -> Responder:
         curve = self.asking.curve if self.sealed else None
@@ -56,6 +59,7 @@ class Station:
             now=lambda: self.counter.now,
             settings=self.settings,
             meet=self.meet,
+            tracer=self.tracer,
         )
 
     def ask(self, **said: Any) -> Asked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from callout.connection import Connection
 from callout.desk import Desk
 from callout.directories.opening import Directories
 from callout.responder import QUEUE, SHADOW_QUEUE, Responder
+from callout.tracing import Tracer
+from issuer.authority.sessions import open_session_count
 from issuer.delivery.shift import until
 from issuer.delivery.system_account import Tls
 from issuer.errors import AccreditError, Unavailable
@@ -26,13 +29,14 @@ from web.cutting import Cutter
 from web.exchange.router import exchange_router
 from web.exchange.service import open_exchange
 from web.login_ledger import LoginLedger
-from web.metrics import LoginMetrics, Recorders
+from web.metrics import LoginMetrics, Recorders, Seldom
 from web.ready import Ready, remove
 from web.rulebook import REFRESH, Rulebook
 from web.running import Part, http_part, kept_going, listen, run_together, stopped_by_signals
 from web.serving import beside
 from web.session_keeping import SessionKeeper
 from web.shadow_ledger import ShadowLedger
+from web.tracing import open_tracing
 from web.triggers.opening import open_triggers
 from web.wiring import Wiring, service_urls
 
@@ -46,7 +50,14 @@ DRAIN_SECONDS: Final = 5.0
 class Calling:
     """One process of the callout. Everything that waits for the outside is a part."""
 
-    def __init__(self, wiring: Wiring, configuration: Configuration, urls: Sequence[str]) -> None:
+    def __init__(
+        self,
+        wiring: Wiring,
+        configuration: Configuration,
+        urls: Sequence[str],
+        *,
+        tracer: Tracer | None = None,
+    ) -> None:
         """Read what is in the store.
 
         Raises:
@@ -70,7 +81,7 @@ class Calling:
         )
         self.roster = ServerRoster(wiring.connector(urls))
         self.sessions = SessionKeeper.over(wiring, urls)
-        self.metrics = LoginMetrics()
+        self.metrics = LoginMetrics(now=time.time)
         self.desk = Desk(self.directories, self.rulebook, self.ledger, now=time.time)
         self.responder = Responder(
             self.desk,
@@ -81,6 +92,7 @@ class Calling:
             settings=timing,
             admission=configuration.settings.admission,
             meet=self.roster.meet,
+            tracer=tracer,
         )
         self.connection = Connection(
             urls,
@@ -98,6 +110,8 @@ class Calling:
             unwritten=lambda: self.ledger.unwritten,
             connected=lambda: self.connection.connected,
             directories=self.directories.state,
+            # Asked for by whoever reads the metrics, in a thread.
+            open_sessions=Seldom(lambda: float(wiring.authority.ask(open_session_count, operator.id))),
         )
         self.exchange = open_exchange(
             configuration.settings.exchange,
@@ -108,6 +122,7 @@ class Calling:
             signer=lambda: self.account.now.voice.signer,
             servers=lambda: wiring.authority.ask(service_urls, operator) or urls,
             now=time.time,
+            tracer=tracer,
         )
 
         self.triggers = open_triggers(
@@ -188,7 +203,8 @@ async def serve_callout(
 ) -> None:
     """Run until a signal says stop."""
     stop = asyncio.Event()
-    calling = Calling(wiring, configuration, urls)
+    tracing = open_tracing(os.environ)
+    calling = Calling(wiring, configuration, urls, tracer=tracing)
     listener = listen(host, http_port)
     ready = beside(wiring, listener, urls)
     app = application(wiring.authority, calling.health, calling.routes())
@@ -207,6 +223,8 @@ async def serve_callout(
         finally:
             if ready_file is not None:
                 remove(ready_file)
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
 
 
 async def _first(*events: asyncio.Event) -> None:

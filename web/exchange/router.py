@@ -17,6 +17,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
+from callout.tracing import PARENT_HEADER
 from issuer.errors import AccreditError
 from web.exchange.reading import JWT, RequestError, read_request
 from web.exchange.service import Exchange, Issued, No, Wait
@@ -64,7 +65,8 @@ def exchange_router(exchange: Exchange, *, now: Callable[[], float]) -> APIRoute
         except RequestError as error:
             log.info("no request for an exchange, from %s: %s", address, error)
             return _problem(HTTPStatus.BAD_REQUEST, "invalid_request", "this is no request for an exchange")
-        outcome = await exchange.exchange(asked, address)
+        parent = request.headers.get(PARENT_HEADER, "")
+        outcome = await exchange.exchange(asked, address, parent=parent)
         match outcome:
             case Issued():
                 return _answer(

@@ -20,11 +20,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from callout.desk import Desk, Directories, Ledger, Outcome, Rulebook, Seat
+from callout.desk import Desk, Directories, Ledger, Outcome, Rulebook, Seat, tell_outcome
 from callout.directories.directory import Credentials
 from callout.directories.opening import Configured
 from callout.directories.reading import read_settings
 from callout.refusals import LoginRefusedError, Reason
+from callout.tracing import Tracer, traced
 from issuer.errors import AccreditError
 from issuer.keys.nkeys import verify
 from issuer.tokens.envelope import Token
@@ -39,6 +40,7 @@ from web.exchange.settings import ExchangeSettings, Source, sources
 log = logging.getLogger("accredit.exchange")
 
 CONNECTION_TYPE: Final = "exchange"
+TRACE: Final = "accredit.exchange"
 
 
 class RefusalLedger(Ledger, Protocol):
@@ -96,10 +98,12 @@ class Exchange:
         servers: Callable[[], Sequence[str]],
         now: Callable[[], float],
         offered: Sequence[Source] = (),
+        tracer: Tracer | None = None,
     ) -> None:
         """`signer` is the callout's, the same in all replicas; `servers`, where NATS is, may block."""
         self.settings = settings
         self.sources = tuple(offered)
+        self._tracer = tracer
         self._desk = Desk(directories, PortableRules(rules, settings), ledger, now=now)
         self._ledger = ledger
         self._servers = servers
@@ -128,14 +132,20 @@ class Exchange:
         wait = self._addresses.take(neighbourhood(address), now=self._now())
         return Wait(wait) if wait else None
 
-    async def exchange(self, request: Request, address: str) -> Issued | No | Wait:
-        """One request to its end; raises nothing of what a client, a directory or the store does."""
+    async def exchange(self, request: Request, address: str, *, parent: str = "") -> Issued | No | Wait:
+        """One request to its end; raises nothing of what a client, a directory or the store does.
+
+        `parent` is its `traceparent` header.
+        """
         digest = hashlib.sha256(request.subject_token.encode("utf-8", "surrogatepass")).hexdigest()
         wait = self._tokens.take(digest, now=self._now())
         if wait:
             return Wait(wait)
         seat = Seat(user=request.public, address=address, connection_type=CONNECTION_TYPE)
-        outcome = await self._outcome(request, seat)
+        with traced(self._tracer, TRACE, parent) as trace:
+            outcome = await self._outcome(request, seat)
+            if trace is not None:
+                tell_outcome(trace, outcome)
         grant = outcome.grant
         if outcome.token is None or grant is None:
             reason = outcome.reason or Reason.FAULT
@@ -202,6 +212,7 @@ def open_exchange(
     signer: Callable[[], Signer],
     servers: Callable[[], Sequence[str]],
     now: Callable[[], float],
+    tracer: Tracer | None = None,
     at: str = "/exchange",
 ) -> Exchange | None:
     """Token exchange as the `exchange` member of callout.yaml has it; None where it is not wanted.
@@ -224,4 +235,5 @@ def open_exchange(
         servers=servers,
         now=now,
         offered=offered,
+        tracer=tracer,
     )

@@ -90,6 +90,12 @@ class OidcDirectory:
         return self._provider.fault if self._provider is not None else None
 
     @property
+    def keys_at(self) -> float | None:
+        """When the issuer told its keys, by the clock of logins."""
+        held = self._provider.published if self._provider is not None else None
+        return held.at if held is not None else None
+
+    @property
     def unaccounted(self) -> frozenset[str]:
         """Claims the issuer puts into its tokens and nobody here has thought of."""
         return frozenset(self._strange)

@@ -77,6 +77,18 @@ def test_who_logs_in_is_named_for_ever_by_the_entry_uuid(server: Slapd) -> None:
     run(story, settings(server.plain, attributes=("mail", "title", "employeeType")))
 
 
+def test_a_group_filter_only_narrows(server: Slapd) -> None:
+    async def all_of_hers(asked: Asked) -> None:
+        found = await asked.login("alice", "alicepw")
+        assert found.groups == ("all (weird*) ops", "grid", "operators")
+
+    async def some(asked: Asked) -> None:
+        assert (await asked.login("alice", "alicepw")).groups == ("operators",)
+
+    run(all_of_hers, settings(server.plain, group_filter="(objectClass=*)"))
+    run(some, settings(server.plain, group_filter="(cn=operators)"))
+
+
 def test_a_look_up_without_a_password_tells_the_same_as_a_login(server: Slapd) -> None:
     async def story(asked: Asked) -> None:
         found = await asked.login("ALICE", "alicepw")

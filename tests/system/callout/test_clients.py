@@ -1,0 +1,74 @@
+"""What unmodified clients make of it, and what servers show of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+
+from tests.system.broker.callout.scene import Which
+from tests.system.callout.front import Front, front
+
+pytestmark = pytest.mark.component("nats-server")
+SECONDS = 40
+
+
+def policy(**more: Any) -> dict[str, Any]:
+    binding = {"name": "all", "match": {"directory": "services"}, "account": "APP", "role": "reader"}
+    return {"version": 1, "bindings": [binding | more]}
+
+
+@pytest.fixture(params=["real", "ours"])
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Front]:
+    which: Which = request.param
+    with front(which, tmp_path) as found:
+        found.run("callout", "enable", "--into", "APP")
+        yield found
+
+
+def key_of(made: Front, subject: str) -> tuple[str, dict[str, Any]]:
+    told = made.document("generate", "api-key", "-d", "services", "-s", subject)
+    return told["key"], {"directories": [{"name": "services", "kind": "keys", "entries": [told["entry"]]}]}
+
+
+def test_nats_py_closes_for_good_when_its_token_ends_and_comes_again_as_the_page_says(made: Front) -> None:
+    key, configuration = key_of(made, "scada")
+    made.run("callout", "policy", "set", made.write("policy.yaml", policy(**{"max-lifetime": "6s"})))
+
+    async def plain() -> None:
+        closed = asyncio.Event()
+
+        async def gone() -> None:
+            closed.set()
+
+        await nats.connect(
+            made.url, user_credentials=made.creds("sentinel"), token=key,
+            allow_reconnect=True, max_reconnect_attempts=-1, reconnect_time_wait=0.1, closed_cb=gone, error_cb=_quiet,
+        )  # fmt: skip
+        await closed.wait()
+
+    async def as_the_page_says() -> int:
+        came = 0
+        while came < 2:
+            closed = asyncio.Event()
+
+            async def gone(closed: asyncio.Event = closed) -> None:
+                closed.set()
+
+            await nats.connect(
+                made.url, user_credentials=made.creds("sentinel"), token=key, closed_cb=gone, error_cb=_quiet
+            )
+            came += 1
+            await closed.wait()
+        return came
+
+    with made.serving(configuration):
+        asyncio.run(asyncio.wait_for(plain(), SECONDS))
+        assert asyncio.run(asyncio.wait_for(as_the_page_says(), SECONDS)) == 2
+
+
+async def _quiet(_: Exception) -> None: ...
