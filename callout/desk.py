@@ -9,6 +9,7 @@ Where a directory gives no answer, whom it vouched for lately may have a grace (
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import random
 from collections.abc import Callable
@@ -34,6 +35,9 @@ log = logging.getLogger("accredit.callout")
 GRACE_SECONDS: Final = 0.25
 """Of the time that the server has patience, for who has a grace: what a directory does not say in the rest,
 it does not say."""
+DAY: Final = 86_400
+PROOFS_KEPT: Final = 6 * DAY
+"""How long a token that is good once may last; that it was used is remembered for a day more."""
 FAIR_SECONDS: Final = 0.5
 """A directory that was given less is not taken to be down: it is we who are slow."""
 
@@ -112,6 +116,8 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     """Only where its directory was down, and it came in by its grace: when it was last proved."""
     first: bool = False
     """Whether it is the first of that outage: an alarm."""
+    proof: str = ""
+    """Digest of what was shown, where that is used up by this login: the ledger takes it once."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +203,7 @@ class Desk:
             if directory is None:
                 directory = self._directories.choose(credentials)
             identity = await self._identify(directory, credentials, known, deadline)
-            outcome = await self._admit(seat, identity)
+            outcome = await self._admit(seat, identity, credentials)
         except LoginRefusedError as refusal:
             if identity is None:
                 self._known.forget(credentials)
@@ -205,7 +211,7 @@ class Desk:
         except DirectoryDownError as down:
             if known is None:
                 return Outcome(identity=identity, reason=down.reason, message=str(down))
-            return await self._by_grace(seat, known, down)
+            return await self._by_grace(seat, known, credentials, down)
         if outcome.grant is not None and seat.server_id:
             self._known.proved(credentials, identity, grace=outcome.grant.grace, now=self._now())
         return outcome
@@ -237,7 +243,9 @@ class Desk:
             log.warning("directory %s answers again", directory.name)
         return identity
 
-    async def _by_grace(self, seat: Seat, known: Known, down: DirectoryDownError) -> Outcome:
+    async def _by_grace(
+        self, seat: Seat, known: Known, credentials: Credentials, down: DirectoryDownError
+    ) -> Outcome:
         """Somebody whose directory cannot be asked, but was, a short while ago."""
         identity = known.identity
         try:
@@ -249,7 +257,7 @@ class Desk:
                     return Outcome(identity=identity, reason=down.reason, message=str(down))
                 # Nothing that is given by grace outlives it.
                 identity = msgspec.structs.replace(identity, expires_at=int(until))
-            return await self._admit(seat, identity, by=known)
+            return await self._admit(seat, identity, credentials, by=known)
         except LoginRefusedError as refusal:
             return Outcome(identity=identity, reason=refusal.reason, message=str(refusal))
 
@@ -263,7 +271,9 @@ class Desk:
             )
         return version, decision
 
-    async def _admit(self, seat: Seat, identity: Identity, *, by: Known | None = None) -> Outcome:
+    async def _admit(
+        self, seat: Seat, identity: Identity, credentials: Credentials, *, by: Known | None = None
+    ) -> Outcome:
         """By the rules of now; `by` is there only for a grace."""
         now = int(self._now())
         version, decision = self._decision(seat, identity)
@@ -286,6 +296,7 @@ class Desk:
             identity=identity,
             jti=signed.claims.jti,
             sha256=token_hash(signed.token),
+            proof=used_up(credentials, identity, now=now) if grant.single_use else "",
         )
         with step("ledger"):
             await (self._ledger.granted(login) if by is None else self._grace_granted(login, by))
@@ -310,6 +321,22 @@ class Desk:
             if first:
                 self._outages.ends(directory)  # the next one is the first that is written down
             raise
+
+
+def used_up(credentials: Credentials, identity: Identity, *, now: int) -> str:
+    """The digest of a token that is good once.
+
+    Raises:
+        LoginRefusedError: it is none, or it lasts longer than anybody remembers that it was used.
+    """
+    end = identity.expires_at
+    if not credentials.token or end is None or end - now > PROOFS_KEPT:
+        raise LoginRefusedError(
+            Reason.CREDENTIALS_USED,
+            f"the binding takes a token once, and this is none that ends within {PROOFS_KEPT // DAY} days",
+            hint="only tokens of an OpenID provider, and keys that end, can be used up",
+        )
+    return hashlib.sha256(credentials.token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def session_of(

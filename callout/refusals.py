@@ -35,6 +35,7 @@ class Reason(StrEnum):
     """Our own; the log has it."""
     # the credential
     CREDENTIALS_WRONG = "credentials.wrong"
+    CREDENTIALS_USED = "credentials.used"
     CREDENTIALS_EXPIRED = "credentials.expired"
     CREDENTIALS_EARLY = "credentials.early"
     CREDENTIALS_MALFORMED = "credentials.malformed"

@@ -29,6 +29,7 @@ class NoPassword(PeerError):
 @click.option("-g", "--group", "groups", multiple=True, help="a group its owner is in; repeat for several")
 @click.option("--device", is_flag=True, help="its owner is a device, not a service")
 @click.option("--network", "networks", multiple=True, metavar="CIDR", help="where it may come from")
+@click.option("--expiry", metavar="TIME", help="valid until: 2026-12-31, or 4h 3d 2w 1M 1y from now")
 @output_option
 def api_key(workspace: Workspace, **values: Any) -> None:
     """A new API key, and the entry for its directory in callout.yaml.
@@ -36,6 +37,7 @@ def api_key(workspace: Workspace, **values: Any) -> None:
     The key itself is shown once, or written to a file with -o, and kept nowhere.
     """
     from callout.directories.keys import generate
+    from issuer.cli.quantities import moment
 
     text, stored = generate(
         values["directory"],
@@ -45,6 +47,7 @@ def api_key(workspace: Workspace, **values: Any) -> None:
         kind=Kind.DEVICE if values["device"] else Kind.SERVICE,
         groups=values["groups"],
         networks=values["networks"],
+        expires_at=moment(values["expiry"], workspace.now, at="--expiry") if values["expiry"] else None,
     )
     entry = {name: value for name, value in msgspec.to_builtins(stored).items() if value}
     path = put(workspace, text, values["output_file"], force=values["force"])

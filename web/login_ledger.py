@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from callout.desk import Login, Outcome, Seat
-from callout.refusals import Reason
+from callout.refusals import LoginRefusedError, Reason
 from callout.request import AuthorizationRequest
 from issuer.authority import logins
 from issuer.store.unit import Database
@@ -45,6 +45,7 @@ class LoginLedger:
         """Written, once this returns.
 
         Raises:
+            LoginRefusedError: what was shown is good once, and was used before.
             AccreditError: as the store; nothing was written.
         """
         done = asyncio.get_running_loop().create_future()
@@ -95,7 +96,7 @@ class LoginLedger:
                 granted = [self._granted.popleft() for _ in range(min(len(self._granted), MOST_AT_ONCE))]
                 refused = [self._refused.popleft() for _ in range(min(len(self._refused), MOST_AT_ONCE))]
                 try:
-                    await asyncio.to_thread(self._commit, [login for login, _ in granted], refused)
+                    used = await asyncio.to_thread(self._commit, [login for login, _ in granted], refused)
                 except Exception as error:  # noqa: BLE001  whoever waits gets it
                     log.error(  # noqa: TRY400  the words say all
                         "%d logins and %d refusals were not written: %s", len(granted), len(refused), error
@@ -105,20 +106,37 @@ class LoginLedger:
                         if not done.done():
                             done.set_exception(error)
                 else:
-                    for _, done in granted:
-                        if not done.done():
+                    for login, done in granted:
+                        if done.done():
+                            continue
+                        if login.jti in used:
+                            done.set_exception(
+                                LoginRefusedError(
+                                    Reason.CREDENTIALS_USED, "it is good once, and was used before"
+                                )
+                            )
+                        else:
                             done.set_result(None)
                 if len(granted) + len(refused) > 1 or self._granted or self._refused:
                     await asyncio.sleep(began + PACE - loop.time())
         finally:
             self._writer = None
 
-    def _commit(self, granted: list[Login], refused: list[logins.Refused]) -> None:
+    def _commit(self, granted: list[Login], refused: list[logins.Refused]) -> frozenset[str]:
         now = int(self._now())
         with self._database.writing() as unit:
             taken = [
-                logins.Granted(each.session, each.identity, each.jti, each.sha256, each.proved_at, each.first)
+                logins.Granted(
+                    each.session,
+                    each.identity,
+                    each.jti,
+                    each.sha256,
+                    each.proved_at,
+                    each.first,
+                    each.proof,
+                )
                 for each in granted
             ]
-            logins.write_granted(unit, self._operator_id, taken, now)
+            used = logins.write_granted(unit, self._operator_id, taken, now)
             logins.write_refused(unit, self._operator_id, refused, now)
+            return used

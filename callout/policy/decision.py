@@ -67,6 +67,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """For `{{name()}}`, one safe token; empty where no binding gives one."""
     priority: Priority = Priority.NORMAL
     grace: int = 0
+    single_use: bool = False
+    """What was shown is used up by this."""
     steps: tuple[Step, ...] = ()
 
     @property

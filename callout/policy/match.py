@@ -182,6 +182,7 @@ class _Login:
             user_name=user_name,
             priority=min((each.priority for each in chosen), key=_URGENCY.index),
             grace=min(each.grace for each in chosen),
+            single_use=any(each.single_use for each in chosen),
             steps=tuple(self.steps),
         )
         return Granted(grant, tuple(self.shadowed))

@@ -135,6 +135,8 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority = Priority.NORMAL
     grace: int = 0
     """Seconds for which a known identity may still come in while its directory is down."""
+    single_use: bool = False
+    """What was shown lets nobody in a second time: a stolen token that was used is worth nothing."""
     shadow: bool = False
     """Only told about; grants nothing."""
     union: bool = False

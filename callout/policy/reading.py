@@ -67,10 +67,16 @@ def _binding(place: Place) -> Binding:
     members = place.members(
         (
             "name", "match", "account", "role", "roles", "values", "user-name", "max-lifetime",
-            "jitter", "priority", "grace", "shadow", "union",
+            "jitter", "priority", "grace", "single-use", "shadow", "union",
         ),
         needed=("name", "match", "account"),
     )  # fmt: skip
+    grace = _maybe(members, "grace", lambda value: value.span(0, MAX_GRACE), 0)
+    single_use = _maybe(members, "single-use", Place.flag, False)
+    if grace and single_use:
+        raise members["grace"].fault(
+            "lets in by a proof from before, which single-use takes only once", hint="leave one of them out"
+        )
     return Binding(
         name=_name(members["name"]),
         criteria=read_match(members["match"]),
@@ -81,7 +87,8 @@ def _binding(place: Place) -> Binding:
         max_lifetime=_maybe(members, "max-lifetime", _lifetime, None),
         jitter=_maybe(members, "jitter", _share, DEFAULT_JITTER),
         priority=_maybe(members, "priority", _priority, Priority.NORMAL),
-        grace=_maybe(members, "grace", lambda value: value.span(0, MAX_GRACE), 0),
+        grace=grace,
+        single_use=single_use,
         shadow=_maybe(members, "shadow", Place.flag, False),
         union=_maybe(members, "union", Place.flag, False),
     )

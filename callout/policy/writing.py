@@ -69,6 +69,8 @@ def _binding(binding: Binding) -> dict[str, Any]:
         found["priority"] = binding.priority.value
     if binding.grace:
         found["grace"] = show_span(binding.grace)
+    if binding.single_use:
+        found["single-use"] = True
     found |= {name: True for name in ("shadow", "union") if getattr(binding, name)}
     return found
 

@@ -42,9 +42,12 @@ def is_noted(unit: Unit, source: str, notice: str) -> bool:
     return unit.fetch_one(query) is not None
 
 
-def forget_notices(unit: Unit, *, before: int) -> int:
-    """Forget what was noted before then: nobody tells that a second time. How many."""
-    return max(unit.write(delete(notices_table).where(notices_table.c.at < before)).rowcount, 0)
+def forget_notices(unit: Unit, *, before: int, source: str | None = None) -> int:
+    """Forget what was noted before then, of one source or of all, and will not be told again. How many."""
+    statement = delete(notices_table).where(notices_table.c.at < before)
+    if source is not None:
+        statement = statement.where(notices_table.c.source == source)
+    return max(unit.write(statement).rowcount, 0)
 
 
 def cursor(unit: Unit, name: str) -> Cursor | None:

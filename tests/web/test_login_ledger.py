@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from callout import desk
 from callout.desk import Login, Outcome
-from callout.refusals import Reason
+from callout.refusals import LoginRefusedError, Reason
 from issuer.audit import log
 from issuer.audit.catalogue import EventCode
-from issuer.authority.logins import Refused
+from issuer.authority.logins import PROOFS_KEPT, Refused
 from issuer.errors import AccreditError
 from issuer.grants import Identity
 from issuer.store import grants
@@ -69,9 +70,9 @@ class Counted(LoginLedger):
 
     commits = 0
 
-    def _commit(self, granted: list[Login], refused: list[Refused]) -> None:
+    def _commit(self, granted: list[Login], refused: list[Refused]) -> frozenset[str]:
         self.commits += 1
-        super()._commit(granted, refused)
+        return super()._commit(granted, refused)
 
 
 def test_when_many_come_they_gather_for_few_commits(database: Database, founded: Founded) -> None:
@@ -160,3 +161,36 @@ def test_a_store_that_does_not_write_lets_nobody_in(database: Database, founded:
     with database.reading() as unit:
         assert [each.client_id for each in grants.open_sessions(unit, founded.operator.id)] == [2]
         assert len(list(log.read(unit, code=EventCode.LOGIN_GRANTED))) == 1
+
+
+def test_what_is_good_once_lets_in_once_whoever_takes_it(database: Database, founded: Founded) -> None:
+    def shown(number: int, proof: str) -> Login:
+        return replace(login(number), proof=proof)
+
+    async def tried(book: LoginLedger, number: int, proof: str) -> bool:
+        try:
+            await book.granted(shown(number, proof))
+        except LoginRefusedError as refusal:
+            assert refusal.reason is Reason.CREDENTIALS_USED
+            return False
+        return True
+
+    async def run() -> list[bool]:
+        one, other = ledger(database, founded), ledger(database, founded)
+        first = await tried(one, 0, "a" * 64)
+        again = await tried(other, 1, "a" * 64)
+        # In one commit with others, which are let in all the same.
+        together = await asyncio.gather(
+            tried(one, 2, "b" * 64), tried(one, 3, "b" * 64), tried(one, 4, "a" * 64), tried(one, 5, "")
+        )
+        alone = await tried(other, 6, "b" * 64)
+        return [first, again, *together, alone]
+
+    assert asyncio.run(run()) == [True, False, True, False, False, True, False]
+    with database.reading() as unit:
+        assert {each.client_id for each in grants.open_sessions(unit, founded.operator.id)} == {0, 2, 5}
+        assert len(list(log.read(unit, code=EventCode.LOGIN_GRANTED))) == 3
+
+
+def test_that_it_was_used_is_remembered_longer_than_it_could_be_shown() -> None:
+    assert PROOFS_KEPT > desk.PROOFS_KEPT

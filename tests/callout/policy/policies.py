@@ -139,11 +139,14 @@ def policies(draw: st.DrawFn, *, most: int = 6, strict: bool = False) -> dict[st
                     "jitter": st.sampled_from(["0%", "10%", "50%"]),
                     "priority": st.sampled_from(["critical", "high", "normal", "low"]),
                     "grace": st.sampled_from([0, "1h", "3d"]),
+                    "single-use": st.booleans(),
                     "shadow": st.booleans(),
                     "union": st.booleans(),
                 },
             )
         )
+        if rest.get("grace"):
+            rest.pop("single-use", None)
         roles = draw(st.lists(st.sampled_from(["r", "w", "x"]), min_size=1, max_size=2, unique=True))
         rest |= {"role": roles[0]} if len(roles) == 1 else {"roles": roles}
         if not strict and draw(st.booleans()):

@@ -143,6 +143,7 @@ def test_criteria_that_cannot_be_read(match: Any, at: str, words: str, hint: str
         ({"jitter": 0.1}, "/bindings/0/jitter", "no share"),
         ({"priority": "urgent"}, "/bindings/0/priority", "is not known"),
         ({"grace": "8d"}, "/bindings/0/grace", "too long"),
+        ({"grace": "1h", "single-use": True}, "/bindings/0/grace", "only once"),
         ({"union": "yes"}, "/bindings/0/union", "must be true or false"),
         ({"shadow": 1}, "/bindings/0/shadow", "must be true or false"),
         ({"values": {"Site": "subject"}}, "/bindings/0/values/Site", "no key of a tag"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nats
+import nats.errors
 import pytest
 
 from tests.system.broker.callout.scene import Which
@@ -30,8 +31,8 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Front]:
         yield found
 
 
-def key_of(made: Front, subject: str) -> tuple[str, dict[str, Any]]:
-    told = made.document("generate", "api-key", "-d", "services", "-s", subject)
+def key_of(made: Front, subject: str, *more: str) -> tuple[str, dict[str, Any]]:
+    told = made.document("generate", "api-key", "-d", "services", "-s", subject, *more)
     return told["key"], {"directories": [{"name": "services", "kind": "keys", "entries": [told["entry"]]}]}
 
 
@@ -69,6 +70,27 @@ def test_nats_py_closes_for_good_when_its_token_ends_and_comes_again_as_the_page
     with made.serving(configuration):
         asyncio.run(asyncio.wait_for(plain(), SECONDS))
         assert asyncio.run(asyncio.wait_for(as_the_page_says(), SECONDS)) == 2
+
+
+def test_a_credential_that_is_good_once_is_refused_the_second_time(made: Front) -> None:
+    key, configuration = key_of(made, "scada", "--expiry", "1d")
+    made.run("callout", "policy", "set", made.write("policy.yaml", policy(**{"single-use": True})))
+
+    async def come() -> None:
+        client = await nats.connect(
+            made.url, user_credentials=made.creds("sentinel"), token=key, allow_reconnect=False
+        )
+        await client.close()
+
+    # Of two replicas it does not matter which one hears it.
+    with made.serving(configuration), made.serving(configuration):
+        asyncio.run(come())
+        for _ in range(4):
+            with pytest.raises(nats.errors.Error, match=r"(?i)authorization violation"):
+                asyncio.run(come())
+        entries = made.document("audit", "list", "--code", "login.refused")
+    assert {each["detail"]["code"] for each in entries} == {"credentials.used"}
+    assert len(made.document("audit", "list", "--code", "login.granted")) == 1
 
 
 async def _quiet(_: Exception) -> None: ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -30,21 +29,10 @@ from tests.system.callout.crowd import (
 from tests.system.callout.front import Front, front
 from web.session_keeping import SERVER_GONE, SessionKeeper
 
-# The client library leaves the sockets of refused connections to the garbage collector.
-pytestmark = [
-    pytest.mark.component("nats-server"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.component("nats-server")
 SECONDS = 45
 ISSUER = "keys:services"
 Town = tuple[Front, NatsCluster]
-
-
-@pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    """So that it is this test that is told of them, and not a later one."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
-from collections.abc import Iterator
 from typing import get_args
 
 import pytest
@@ -15,17 +13,6 @@ from callout.refusals import Reason
 from callout.responder import Settings
 from tests.system.broker.callout.scene import Which
 from tests.system.callout.house import PATIENCE, House, login, serving
-
-# The client library leaves the sockets of refused connections to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    """So that it is this test that is told of them, and not a later one."""
-    yield
-    gc.collect()
-
 
 BOTH = pytest.mark.parametrize("which", get_args(Which))
 

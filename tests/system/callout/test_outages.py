@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -27,17 +26,8 @@ from tests.callout.counter import Counter, Names
 from tests.system.broker.callout.scene import Server, Which
 from tests.system.callout.house import PATIENCE, House, login, serving
 
-# The client library leaves the sockets of refused connections to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 BOTH = pytest.mark.parametrize("which", get_args(Which))
 DOWN = DirectoryDownError("the directory gives no answer")
-
-
-@pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    """So that it is this test that is told of them, and not a later one."""
-    yield
-    gc.collect()
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,18 +16,9 @@ from tests.system.broker.callout.scene import Which
 from tests.system.callout.front import Front, front
 from tests.system.callout.test_front import login, with_key
 
-# The client library leaves the sockets of refused connections to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 SECONDS = 60
 CALLERS = 4
 VERSIONS = 4
-
-
-@pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    """So that it is this test that is told of them, and not a later one."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(params=["real", "ours"])

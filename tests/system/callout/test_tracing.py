@@ -16,11 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.system.callout.front import Front, front
 
-pytestmark = [
-    pytest.mark.component("nats-server"),
-    # The client library leaves the sockets of refused connections to the garbage collector.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.component("nats-server")
 POLICY = {
     "version": 1,
     "bindings": [{"name": "all", "match": {"directory": "services"}, "account": "APP", "role": "reader"}],

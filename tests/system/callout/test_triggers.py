@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import gc
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
@@ -32,11 +31,7 @@ from tests.system.callout.slapd import (
     person,
 )
 
-# The client library leaves the sockets of refused connections to the garbage collector.
-pytestmark = [
-    pytest.mark.component("nats-server"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.component("nats-server")
 SECONDS = 60
 SECRET = "a-secret-of-some-length"
 POLICY = {
@@ -49,11 +44,9 @@ POLICY = {
 
 
 @pytest.fixture(autouse=True)
-def _surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LDAP_PASSWORD", SERVICE_PASSWORD)
     monkeypatch.setenv("TRIGGER_SECRET", SECRET)
-    yield
-    gc.collect()
 
 
 @pytest.fixture
