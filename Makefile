@@ -4,7 +4,7 @@
 #   make test                         set-up of the outside components, lint, all tests
 #   make conformance [ARGS="--seed fresh"]   thousands of random cases on the real nats-server and on ours
 #   make fuzz                         a million mutated inputs against the broker's reader and its door
-#   make lint | format | bench [GROUP=authority|broker] | migrations-check | setup | setup-test | clean
+#   make lint | format | bench [GROUP=authority|broker|callout] | migrations-check | setup | setup-test | clean
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c

@@ -45,6 +45,14 @@ class Buckets:
             return now
         return now + (1 - left) / self._rate.per_second
 
+    def ask(self, name: str, *, now: float) -> float:
+        """Take one, if there is one; else the seconds until there is."""
+        at = self.next(name, now=now)
+        if at > now:
+            return at - now
+        self.take(name, now=now)
+        return 0.0
+
     def take(self, name: str, *, now: float) -> None:
         """Take one, which `next` said is there."""
         bucket = self._kept.get(name)

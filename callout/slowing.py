@@ -6,15 +6,14 @@ time-out. So who is refused again and again waits for his answer, longer each ti
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from typing import Final
 
 from callout.admission_settings import Slowing
+from callout.neighbours import neighbours
 from callout.refusals import Reason
 
 MAX_KEPT: Final = 20_000
-_HOST_BITS: Final = 64
 _OURS: Final = frozenset({Reason.AMBIGUOUS, Reason.GROUPS_INCOMPLETE})
 """Faults of the directory, and not of who shows himself."""
 
@@ -52,16 +51,3 @@ class Slow:
         if beyond <= 0:
             return 0.0
         return min(settings.first * 2.0 ** (beyond - 1), settings.longest)
-
-
-def neighbours(address: str) -> str:
-    """Whom an address is counted with: of IPv6 everybody in its /64, which one host can have whole."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:64]
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.IPv6Address(int(found) >> _HOST_BITS << _HOST_BITS))
-    return str(found)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from callout.admission_settings import Slowing
 from callout.refusals import Reason
-from callout.slowing import Slow, neighbours, theirs
+from callout.slowing import Slow, theirs
 
 
 def test_from_the_fifth_in_a_minute_on_and_longer_each_time() -> None:
@@ -31,12 +31,6 @@ def test_after_a_while_it_is_forgotten() -> None:
 def test_it_can_be_turned_off() -> None:
     slow = Slow(Slowing(free=0, longest=0))
     assert [slow.refused("a", now=0) for _ in range(9)] == [0] * 9
-
-
-def test_one_host_with_a_whole_ipv6_network_is_one() -> None:
-    assert neighbours("2001:db8::1") == neighbours("2001:db8::ffff:2%eth0") != neighbours("2001:db8:1::1")
-    assert neighbours("::ffff:192.0.2.1") == "192.0.2.1"
-    assert neighbours("no address " * 20) == ("no address " * 20)[:64]
 
 
 def test_addresses_are_kept_in_bounded_memory() -> None:

@@ -20,10 +20,13 @@ from typing import Final, Protocol
 
 import msgspec
 
+from callout.admission_settings import Rate
+from callout.buckets import Buckets
 from callout.desk import Desk, Directories, Ledger, Outcome, Rulebook, Seat, tell_outcome
 from callout.directories.directory import Credentials
 from callout.directories.opening import Configured
 from callout.directories.reading import read_settings
+from callout.neighbours import neighbours
 from callout.refusals import LoginRefusedError, Reason
 from callout.tracing import Tracer, traced
 from issuer.errors import AccreditError
@@ -31,7 +34,6 @@ from issuer.keys.nkeys import verify
 from issuer.tokens.envelope import Token
 from issuer.tokens.possession import challenged, signature_bytes
 from issuer.tokens.signer import Signer
-from web.exchange.allowance import Allowance, neighbourhood
 from web.exchange.challenge import RANDOM_BYTES, Challenges, Spent
 from web.exchange.reading import Request
 from web.exchange.rules import PortableRules
@@ -111,9 +113,10 @@ class Exchange:
         self._now = now
         self._challenges = Challenges(signer, seconds=settings.challenge)
         self._spent = Spent()
-        self._asking = Allowance(rate=settings.address_rate, burst=settings.address_burst)
-        self._addresses = Allowance(rate=settings.address_rate, burst=settings.address_burst)
-        self._tokens = Allowance(rate=settings.token_rate, burst=settings.token_burst)
+        by_address = Rate(per_second=settings.address_rate, burst=settings.address_burst)
+        self._asking = Buckets(by_address)
+        self._addresses = Buckets(by_address)
+        self._tokens = Buckets(Rate(per_second=settings.token_rate, burst=settings.token_burst))
 
     def challenge(self, address: str) -> Told | Wait:
         """A new challenge.
@@ -121,7 +124,7 @@ class Exchange:
         Raises:
             AccreditError: the key it is made with cannot be had.
         """
-        wait = self._asking.take(neighbourhood(address), now=self._now())
+        wait = self._asking.ask(neighbours(address), now=self._now())
         if wait:
             return Wait(wait)
         nonce = self._challenges.new(now=int(self._now()), chance=secrets.token_bytes(RANDOM_BYTES))
@@ -129,7 +132,7 @@ class Exchange:
 
     def admit(self, address: str) -> Wait | None:
         """Whether an address may ask now; before its request is read."""
-        wait = self._addresses.take(neighbourhood(address), now=self._now())
+        wait = self._addresses.ask(neighbours(address), now=self._now())
         return Wait(wait) if wait else None
 
     async def exchange(self, request: Request, address: str, *, parent: str = "") -> Issued | No | Wait:
@@ -138,7 +141,7 @@ class Exchange:
         `parent` is its `traceparent` header.
         """
         digest = hashlib.sha256(request.subject_token.encode("utf-8", "surrogatepass")).hexdigest()
-        wait = self._tokens.take(digest, now=self._now())
+        wait = self._tokens.ask(digest, now=self._now())
         if wait:
             return Wait(wait)
         seat = Seat(user=request.public, address=address, connection_type=CONNECTION_TYPE)

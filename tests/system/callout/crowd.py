@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from nats.aio.client import Client
 
@@ -64,10 +64,10 @@ def enabled(made: Front) -> tuple[dict[str, str], Any]:
 
 
 class Caller:
-    """A client that comes back within moments, whoever closes its connection."""
+    """A client that comes back by itself, as often as it is let in; it shows what `shown` says."""
 
-    def __init__(self, made: Front, key: str, url: str) -> None:
-        self._made, self._key, self._url = made, key, url
+    def __init__(self, url: str, **shown: str) -> None:
+        self._url, self._shown = url, shown
         self.client = Client()
         self.lost = 0
         self.again = 0
@@ -84,20 +84,28 @@ class Caller:
 
         await self.client.connect(
             self._url,
-            user_credentials=self._made.creds("sentinel"),
-            token=self._key,
             max_reconnect_attempts=-1,
             reconnect_time_wait=QUICK,  # type: ignore[arg-type]
             disconnected_cb=lost,
             reconnected_cb=again,
             error_cb=said,
+            **self._shown,  # type: ignore[arg-type]
         )
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # One in the middle of coming back may take its time to end: nobody waits for it.
+        await asyncio.wait([asyncio.create_task(self.client.close())], timeout=2)
 
 
 @asynccontextmanager
 async def callers(made: Front, keys: Sequence[str], urls: Sequence[str]) -> AsyncIterator[list[Caller]]:
     """One with each key at each server."""
-    crowd = [Caller(made, key, url) for key in keys for url in urls]
+    sentinel = made.creds("sentinel")
+    crowd = [Caller(url, user_credentials=sentinel, token=key) for key in keys for url in urls]
     try:
         for each in crowd:
             await each.connect()

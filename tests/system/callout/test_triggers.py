@@ -7,16 +7,15 @@ import datetime as dt
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import nats
 import nats.errors
 import pytest
-from nats.aio.client import Client
 
 from tests import components
-from tests.system.callout.crowd import QUICK, inside, open_sessions
+from tests.system.callout.crowd import Caller, inside, open_sessions
 from tests.system.callout.front import Front, front
 from tests.system.callout.oidc_provider import AUDIENCE, OidcProvider, new_key
 from tests.system.callout.slapd import (
@@ -85,36 +84,9 @@ def caller(said: Mapping[str, Any]) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=said["http"], trust_env=False)
 
 
-class Guest:
-    """A client that comes back by itself, as often as it is let in."""
-
-    def __init__(self, made: Front, **who: str) -> None:
-        self._made, self._who = made, who
-        self.client = Client()
-        self.lost = self.again = 0
-
-    async def __aenter__(self) -> Self:
-        async def lost() -> None:
-            self.lost += 1
-
-        async def again() -> None:
-            self.again += 1
-
-        async def said(error: Exception) -> None:
-            del error
-
-        await self.client.connect(
-            self._made.url, max_reconnect_attempts=-1, reconnect_time_wait=QUICK, disconnected_cb=lost, reconnected_cb=again, error_cb=said, **self._who,
-        )  # type: ignore[arg-type]  # fmt: skip
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.wait([asyncio.create_task(self.client.close())], timeout=2)
-
-
 async def may_come(made: Front, **who: str) -> bool:
     try:
-        client = await nats.connect(made.url, allow_reconnect=False, error_cb=_quiet, **who)  # type: ignore[arg-type]
+        client = await nats.connect(made.url, allow_reconnect=False, error_cb=_quiet, **who)
     except nats.errors.Error:
         return False
     await client.close()
@@ -152,8 +124,8 @@ FOLLOWED = {"ldap": [{"directory": "corp", "every": 1, "look_again": 5}]}
 @pytest.mark.parametrize("shut", ["locked", "deleted"])
 def test_who_is_shut_in_the_directory_is_gone_from_the_server(made: Front, corp: Slapd, shut: str) -> None:
     async def story() -> None:
-        ann = Guest(made, user="ann", password="annpw")
-        bob = Guest(made, user="bob", password="bobpw")
+        ann = Caller(made.url, user="ann", password="annpw")
+        bob = Caller(made.url, user="bob", password="bobpw")
         async with ann, bob:
             await asyncio.sleep(2.5)  # the follower has begun, and nobody is thrown out
             assert (ann.lost, bob.lost) == (0, 0)
@@ -180,8 +152,8 @@ def test_who_is_shut_in_the_directory_is_gone_from_the_server(made: Front, corp:
 @pytest.mark.component("slapd")
 def test_who_leaves_a_group_comes_back_with_less_and_the_others_stay(made: Front, corp: Slapd) -> None:
     async def story() -> None:
-        ann = Guest(made, user="ann", password="annpw")
-        bob = Guest(made, user="bob", password="bobpw")
+        ann = Caller(made.url, user="ann", password="annpw")
+        bob = Caller(made.url, user="bob", password="bobpw")
         async with ann, bob:
             await asyncio.sleep(2.5)
             assert roles(made, "ann") == roles(made, "bob") == ["writer"]
@@ -210,7 +182,7 @@ def test_who_is_deactivated_in_okta_is_gone_and_kept_out_until_reactivated(made:
         token = provider.service_token()
 
         async def story(said: Mapping[str, Any]) -> None:
-            async with caller(said) as okta, Guest(made, token=token) as guest:
+            async with caller(said) as okta, Caller(made.url, token=token) as guest:
                 assert await deliver(okta, "user.lifecycle.deactivate", "somebody-else") == 200
                 assert await deliver(okta, "user.lifecycle.deactivate", "svc-app") == 200
                 # From the answer on, before any connection is ended.
@@ -238,7 +210,7 @@ def test_who_is_made_inactive_by_scim_is_gone_and_kept_out_until_active_again(
     ann_id = corp.read(dn_of("ann"), "entryUUID")["entryUUID"][0]
 
     async def story(said: Mapping[str, Any]) -> None:
-        ann = Guest(made, user="ann", password="annpw")
+        ann = Caller(made.url, user="ann", password="annpw")
         async with caller(said) as provider, ann:
             provider.headers["Authorization"] = f"Bearer {SECRET}"
             user = {"userName": "ann", "externalId": ann_id, "active": True}
@@ -263,7 +235,7 @@ def test_triggers_do_what_an_earlier_process_left_undone(made: Front, corp: Slap
     ann_id = corp.read(dn_of("ann"), "entryUUID")["entryUUID"][0]
 
     async def story() -> None:
-        async with Guest(made, user="ann", password="annpw") as ann:
+        async with Caller(made.url, user="ann", password="annpw") as ann:
             with inside(made) as (wiring, _):
                 one = Told(
                     notice="n", what="x", effect=Effect.DENY, issuer="ldap:CORP", subjects=(ann_id,), at_ms=1
