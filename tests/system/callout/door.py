@@ -168,9 +168,12 @@ async def door(at: Place, documents: Sequence[dict[str, Any]], **service: Any) -
             **service,
         )
         try:
-            await connection.subscribe(SUBJECT, queue="callout", cb=found.answer)
+            subscription = await connection.subscribe(SUBJECT, queue="callout", cb=found.answer)
             await connection.flush()
             yield found
+            # Or the server may still ask this one while the next test's is there already.
+            await subscription.unsubscribe()
+            await connection.flush()
         finally:
             await connection.close()
     finally:
