@@ -23,6 +23,7 @@ from issuer.grants import Denial, Session, Target
 from issuer.keys.nkeys import PublicKey
 from issuer.store import hierarchy
 from issuer.store.grants import add_denial, lift_denial, standing_denials
+from issuer.store.hierarchy import Operator
 from issuer.store.sessions import Wanted, end_sessions, find_sessions
 from issuer.store.unit import Unit
 
@@ -112,9 +113,7 @@ def deny(turn: Turn, act: Deny) -> Denial:
         reason=act.reason,
         created_at=turn.now,
     )
-    denial = replace(denial, id=add_denial(turn.unit, operator.id, denial, turn.now))
-    turn.record(EventCode.IDENTITY_DENIED, operator.public, detail=_told(denial))
-    return denial
+    return write_denial(turn, operator, denial)
 
 
 def lift(turn: Turn, act: LiftDenial) -> Denial:
@@ -125,10 +124,24 @@ def lift(turn: Turn, act: LiftDenial) -> Denial:
     """
     operator = the_operator(turn.unit, act.operator)
     for denial in standing_denials(turn.unit, operator.id):
-        if denial.id == act.number and lift_denial(turn.unit, operator.id, act.number, now=turn.now):
-            turn.record(EventCode.IDENTITY_RESTORED, operator.public, detail=_told(denial))
+        if denial.id == act.number and lift_standing(turn, operator, denial):
             return denial
     raise NotFound(f"no denial {act.number} stands", at="denial", hint="accredit denials")
+
+
+def write_denial(turn: Turn, operator: Operator, denial: Denial) -> Denial:
+    """The denial with its number, and its event."""
+    denial = replace(denial, id=add_denial(turn.unit, operator.id, denial, turn.now))
+    turn.record(EventCode.IDENTITY_DENIED, operator.public, detail=_told(denial))
+    return denial
+
+
+def lift_standing(turn: Turn, operator: Operator, denial: Denial) -> bool:
+    """Whether it stood; then it is over, with its event."""
+    if not lift_denial(turn.unit, operator.id, denial.id, now=turn.now):
+        return False
+    turn.record(EventCode.IDENTITY_RESTORED, operator.public, detail=_told(denial))
+    return True
 
 
 def denials(unit: Unit, operator_id: int) -> list[Denial]:

@@ -9,14 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec.structs import replace
-
-from issuer.audit.catalogue import EventCode
-from issuer.audit.log import Detail
+from issuer.authority.cutting import lift_standing, write_denial
 from issuer.authority.desk import Turn
 from issuer.authority.finding import the_operator
 from issuer.grants import Denial, Target
-from issuer.store.grants import add_denial, lift_denial, standing_denials
+from issuer.store.grants import standing_denials
 from issuer.store.hierarchy import Operator
 
 ALWAYS: Final = 253_402_300_799
@@ -78,7 +75,7 @@ def keep_out(turn: Turn, operator: Operator, person: Person, *, what: str) -> De
 
 def let_in(turn: Turn, operator: Operator, person: Person) -> list[Denial]:
     """Lift what the source itself has denied on this strand; those that stood."""
-    return [_lifted(turn, operator, each) for each in _own(turn, operator, person)]
+    return [each for each in _own(turn, operator, person) if lift_standing(turn, operator, each)]
 
 
 def void_proofs(turn: Turn, operator: Operator, person: Person, *, before: int, what: str) -> Denial | None:
@@ -92,7 +89,7 @@ def void_proofs(turn: Turn, operator: Operator, person: Person, *, before: int, 
         return None
     for each in own:
         # One for each person, or the list that every login is held against would only grow.
-        _lifted(turn, operator, each)
+        lift_standing(turn, operator, each)
     return _deny(turn, operator, person, before, what)
 
 
@@ -107,11 +104,10 @@ def void(turn: Turn, act: VoidProofs) -> tuple[Denial, ...]:
 def lift_own(turn: Turn, act: LiftOwn) -> bool:
     """Whether it stood."""
     operator = the_operator(turn.unit, act.operator)
-    for each in standing_denials(turn.unit, operator.id):
-        if each.id == act.number:
-            _lifted(turn, operator, each)
-            return True
-    return False
+    return any(
+        each.id == act.number and lift_standing(turn, operator, each)
+        for each in standing_denials(turn.unit, operator.id)
+    )
 
 
 def forget_proofs(turn: Turn, act: ForgetProofs) -> int:
@@ -124,7 +120,7 @@ def forget_proofs(turn: Turn, act: ForgetProofs) -> int:
         if each.reason.startswith(begins) and each.before is not None and each.before < act.before
     ]
     for each in old:
-        _lifted(turn, operator, each)
+        lift_standing(turn, operator, each)
     return len(old)
 
 
@@ -154,22 +150,4 @@ def _deny(turn: Turn, operator: Operator, person: Person, before: int, what: str
         reason=_reason(person.source, person.strand, what),
         created_at=turn.now,
     )
-    denial = replace(denial, id=add_denial(turn.unit, operator.id, denial, turn.now))
-    turn.record(EventCode.IDENTITY_DENIED, operator.public, detail=_told(denial))
-    return denial
-
-
-def _lifted(turn: Turn, operator: Operator, denial: Denial) -> Denial:
-    lift_denial(turn.unit, operator.id, denial.id, now=turn.now)
-    turn.record(EventCode.IDENTITY_RESTORED, operator.public, detail=_told(denial))
-    return denial
-
-
-def _told(denial: Denial) -> Detail:
-    return {
-        "denial": denial.id,
-        "kind": denial.target.value,
-        "issuer": denial.issuer,
-        "value": denial.value,
-        "before": denial.before or 0,
-    }
+    return write_denial(turn, operator, denial)
