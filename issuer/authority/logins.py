@@ -14,8 +14,6 @@ from issuer.store.notices import forget_notices, note_once
 from issuer.store.unit import Unit
 
 ACTOR = "callout"
-PROOFS_KEPT = 7 * 86_400
-"""For so long it is known of a token that it was used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +50,19 @@ def write_granted(unit: Unit, operator_id: int, logins: Sequence[Granted], now: 
 
     Returns the tokens, by `jti`, of those that are not written: what they showed was used before.
     """
-    used = frozenset(
-        login.jti for login in logins if login.proof and not _first_use(unit, operator_id, login.proof, now)
-    )
-    logins = [login for login in logins if login.jti not in used] if used else logins
+    once = [login for login in logins if login.proof]
+    source = f"proof:{operator_id}"
+    used = frozenset(login.jti for login in once if not note_once(unit, source, login.proof, now))
+    if used:
+        logins = [login for login in logins if login.jti not in used]
+    if len(once) > len(used):
+        # Only beside a login, whose event covers it: where all are refused nothing is written.
+        forget_notices(unit, now)
     known = {login.session.identity: login.identity for login in logins}
     keep_identities(unit, operator_id, known.values(), now)
     add_sessions(unit, operator_id, [login.session for login in logins])
     append_many(unit, [event for login in logins for event in _granted(login)], now)
     return used
-
-
-def _first_use(unit: Unit, operator_id: int, proof: str, now: int) -> bool:
-    source = f"proof:{operator_id}"
-    if not note_once(unit, source, proof, now):
-        return False
-    # Only beside a login, whose event covers it: where all are refused nothing is written.
-    forget_notices(unit, before=now - PROOFS_KEPT, source=source)
-    return True
 
 
 def write_refused(unit: Unit, operator_id: int, refusals: Sequence[Refused], now: int) -> None:

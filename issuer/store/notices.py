@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import delete, insert, select, update
 
 from issuer.store.schema import cursors as cursors_table
 from issuer.store.schema import notices as notices_table
 from issuer.store.unit import Unit
+
+NOTICES_KEPT: Final = 7 * 86_400
+"""Seconds. Of a proof that is good once it has to outlast the proof; others are told again for minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,7 @@ class Cursor:
 
 def note_once(unit: Unit, source: str, notice: str, now: int) -> bool:
     """Whether this notice of a source is new; from now on it is not."""
-    columns = notices_table.c
-    known = select(columns.at).where(columns.source == source, columns.notice_id == notice)
-    if unit.fetch_one(known) is not None:
+    if is_noted(unit, source, notice):
         return False
     # Writers come one at a time, so nobody else can have written it meanwhile.
     unit.write(insert(notices_table).values(source=source, notice_id=notice, at=now))
@@ -42,12 +44,10 @@ def is_noted(unit: Unit, source: str, notice: str) -> bool:
     return unit.fetch_one(query) is not None
 
 
-def forget_notices(unit: Unit, *, before: int, source: str | None = None) -> int:
-    """Forget what was noted before then, of one source or of all, and will not be told again. How many."""
-    statement = delete(notices_table).where(notices_table.c.at < before)
-    if source is not None:
-        statement = statement.where(notices_table.c.source == source)
-    return max(unit.write(statement).rowcount, 0)
+def forget_notices(unit: Unit, now: int) -> int:
+    """Forget those that have been kept for as long as they have to be; how many."""
+    gone = delete(notices_table).where(notices_table.c.at < now - NOTICES_KEPT)
+    return max(unit.write(gone).rowcount, 0)
 
 
 def cursor(unit: Unit, name: str) -> Cursor | None:

@@ -14,11 +14,12 @@ from callout.desk import Login, Outcome
 from callout.refusals import LoginRefusedError, Reason
 from issuer.audit import log
 from issuer.audit.catalogue import EventCode
-from issuer.authority.logins import PROOFS_KEPT, Refused
+from issuer.authority.logins import Refused
 from issuer.errors import AccreditError
 from issuer.grants import Identity
 from issuer.store import grants
 from issuer.store.identities import identities_of, turned_away_since
+from issuer.store.notices import NOTICES_KEPT
 from issuer.store.unit import Database
 from tests.issuer.store.founding import NOW, Founded, found
 from tests.issuer.store.test_grants import session
@@ -193,4 +194,4 @@ def test_what_is_good_once_lets_in_once_whoever_takes_it(database: Database, fou
 
 
 def test_that_it_was_used_is_remembered_longer_than_it_could_be_shown() -> None:
-    assert PROOFS_KEPT > desk.PROOFS_KEPT
+    assert NOTICES_KEPT > desk.LONGEST_PROOF

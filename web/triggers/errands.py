@@ -39,8 +39,6 @@ LONGEST_SECONDS: Final = 900
 """Between two tries."""
 AT_ONCE: Final = 8
 HOUSEKEEPING_SECONDS: Final = 3600.0
-NOTICES_KEPT: Final = 7 * 86_400
-"""Okta tries a delivery for minutes."""
 STAMPS_KEPT: Final = 90 * 86_400
 
 
@@ -276,7 +274,7 @@ class Errands:
         """
         now = int(self._now())
         with self._authority.database.noting() as unit:
-            notices.forget_notices(unit, before=now - NOTICES_KEPT)
+            notices.forget_notices(unit, now)
             notices.forget_cursors(unit, stamps_of(self._operator_id), before=now - STAMPS_KEPT)
         for source, hook in self._hooks.items():
             act = ForgetProofs(source, now - hook.proofs_last, self._operator)

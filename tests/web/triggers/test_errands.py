@@ -16,8 +16,9 @@ from issuer.authority.errands import errands_of
 from issuer.authority.hearing import Effect, Hear, Heard, Told, hear
 from issuer.errors import Unavailable
 from issuer.store import notices
+from issuer.store.notices import NOTICES_KEPT
 from tests.web.triggers.office import ADA, OKTA, SECRET, START, Office, person
-from web.triggers.errands import NOTICES_KEPT, STAMPS_KEPT, Errands
+from web.triggers.errands import STAMPS_KEPT, Errands
 from web.triggers.groups import GroupsNow
 from web.triggers.reevaluating import Reevaluator
 from web.triggers.settings import AfterGroups, OktaHook
