@@ -9,7 +9,6 @@ Where a directory gives no answer, whom it vouched for lately may have a grace (
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import random
 from collections.abc import Callable
@@ -36,7 +35,7 @@ GRACE_SECONDS: Final = 0.25
 """Of the time that the server has patience, for who has a grace: what a directory does not say in the rest,
 it does not say."""
 DAY: Final = 86_400
-PROOFS_KEPT: Final = 6 * DAY
+LONGEST_PROOF: Final = 6 * DAY
 """How long a token that is good once may last; that it was used is remembered for a day more."""
 FAIR_SECONDS: Final = 0.5
 """A directory that was given less is not taken to be down: it is we who are slow."""
@@ -289,6 +288,7 @@ class Desk:
         place = self._rules.place(grant.account)
         if place is None:
             raise LoginRefusedError(Reason.NO_ROLE, f"there is no account {grant.account}")
+        proof = used_up(credentials, identity, now=now) if grant.single_use else ""
         with step("mint"):
             signed = mint(grant, identity, seat.user, place, now=now)
         login = Login(
@@ -296,7 +296,7 @@ class Desk:
             identity=identity,
             jti=signed.claims.jti,
             sha256=token_hash(signed.token),
-            proof=used_up(credentials, identity, now=now) if grant.single_use else "",
+            proof=proof,
         )
         with step("ledger"):
             await (self._ledger.granted(login) if by is None else self._grace_granted(login, by))
@@ -330,13 +330,13 @@ def used_up(credentials: Credentials, identity: Identity, *, now: int) -> str:
         LoginRefusedError: it is none, or it lasts longer than anybody remembers that it was used.
     """
     end = identity.expires_at
-    if not credentials.token or end is None or end - now > PROOFS_KEPT:
+    if not credentials.token or end is None or end - now > LONGEST_PROOF:
         raise LoginRefusedError(
             Reason.CREDENTIALS_USED,
-            f"the binding takes a token once, and this is none that ends within {PROOFS_KEPT // DAY} days",
+            f"the binding takes a token once, and this is none that ends within {LONGEST_PROOF // DAY} days",
             hint="only tokens of an OpenID provider, and keys that end, can be used up",
         )
-    return hashlib.sha256(credentials.token.encode("utf-8", "surrogatepass")).hexdigest()
+    return token_hash(credentials.token)
 
 
 def session_of(

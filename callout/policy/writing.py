@@ -69,9 +69,8 @@ def _binding(binding: Binding) -> dict[str, Any]:
         found["priority"] = binding.priority.value
     if binding.grace:
         found["grace"] = show_span(binding.grace)
-    if binding.single_use:
-        found["single-use"] = True
-    found |= {name: True for name in ("shadow", "union") if getattr(binding, name)}
+    flags = {"single-use": binding.single_use, "shadow": binding.shadow, "union": binding.union}
+    found |= {name: True for name, said in flags.items() if said}
     return found
 
 
