@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+from issuer.store.unit import Database
 from tests import components
+from tests.issuer.store.founding import Founded, found
 from tests.servers import NatsCluster, NatsServer, Postgres
 
 if TYPE_CHECKING:
@@ -104,6 +106,20 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'accredit.db'}"
     server: Postgres = request.getfixturevalue("postgres")
     return server.new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A new store, on each engine."""
+    opened = Database.open(database_url, create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def founded(database: Database) -> Founded:
+    """An operator and an account in the store."""
+    return found(database)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,21 +21,9 @@ from issuer.tokens.signer import SeedSigner
 from tests.callout.asking import NOW, Asking
 from tests.callout.counter import Counter
 from tests.callout.test_responder import Asked
-from tests.issuer.store.founding import Founded, found
+from tests.issuer.store.founding import Founded
 from web import shadow_ledger
 from web.shadow_ledger import ShadowLedger
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database.open(database_url, create=True)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def founded(database: Database) -> Founded:
-    return found(database)
 
 
 def ask(database: Database, *people: dict[str, Any], bodies: tuple[bytes, ...] = ()) -> list[Asked]:
