@@ -15,10 +15,10 @@ from typing import Any, Final
 import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
 from callout.tracing import PARENT_HEADER
 from issuer.errors import AccreditError
+from web.bodies import BodyError, TooLargeError, body_of
 from web.exchange.reading import JWT, RequestError, read_request
 from web.exchange.service import Exchange, Issued, No, Wait
 
@@ -53,13 +53,13 @@ def exchange_router(exchange: Exchange, *, now: Callable[[], float]) -> APIRoute
         if wait is not None:
             return _wait(wait)
         try:
-            body = await _body(request, exchange.settings.max_bytes)
-        except ClientDisconnect:
-            body = b""
-        if body is None:
+            body = await body_of(request, exchange.settings.max_bytes)
+        except TooLargeError:
             return _problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "invalid_request", "the request is too large"
             )
+        except BodyError:
+            body = b""
         try:
             asked = read_request(request.headers.get("content-type", ""), body)
         except RequestError as error:
@@ -97,19 +97,6 @@ def exchange_router(exchange: Exchange, *, now: Callable[[], float]) -> APIRoute
 
 def _address(request: Request) -> str:
     return request.client.host if request.client is not None else ""
-
-
-async def _body(request: Request, most: int) -> bytes | None:
-    """The body, or None if it is larger than that; no more than that is ever held."""
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and len(length) < 20 and int(length) > most:
-        return None
-    held = bytearray()
-    async for chunk in request.stream():
-        held += chunk
-        if len(held) > most:
-            return None
-    return bytes(held)
 
 
 def _answer(document: dict[str, Any]) -> JSONResponse:

@@ -1,27 +1,15 @@
-"""Requests of those who tell us of people: whose they are, and their bodies, never more than is allowed."""
+"""Requests of those who tell us of people: whose they are, and what is in their bodies."""
 
 from __future__ import annotations
 
 import hmac
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from callout.directories.secrets import Secret
 from issuer.claims.wire import ClaimSyntaxError, strict_object
-from issuer.errors import PeerError
-
-
-class BodyError(PeerError):
-    """A body that is not what it should be; the words quote nothing of it."""
-
-    code = "trigger.body"
-
-
-class TooLargeError(BodyError):
-    """More of it than is taken."""
-
-    code = "trigger.body-size"
+from web.bodies import BodyError
 
 
 def is_one_of(shown: str, *secrets: Secret | None) -> bool:
@@ -33,27 +21,6 @@ def is_one_of(shown: str, *secrets: Secret | None) -> bool:
         if secret is not None and secret:
             found |= hmac.compare_digest(given, secret.reveal().encode("utf-8", "surrogatepass"))
     return found
-
-
-async def body_of(request: Request, most: int) -> bytes:
-    """The whole body.
-
-    Raises:
-        TooLargeError: it is larger than that; no more than that was ever held.
-        BodyError: it did not come to its end.
-    """
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > most):
-        raise TooLargeError("is too large")
-    held = bytearray()
-    try:
-        async for chunk in request.stream():
-            held += chunk
-            if len(held) > most:
-                raise TooLargeError("is too large")
-    except ClientDisconnect:
-        raise BodyError("did not come to its end") from None
-    return bytes(held)
 
 
 def object_in(request: Request, body: bytes, *media: str) -> dict[str, Any]:

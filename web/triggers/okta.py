@@ -18,7 +18,8 @@ from fastapi.responses import JSONResponse
 from issuer.authority.desk import Actor, Authority
 from issuer.authority.hearing import Hear, Heard, hear
 from issuer.errors import AccreditError
-from web.triggers.bodies import BodyError, TooLargeError, body_of, is_one_of, object_in, plain_text
+from web.bodies import BodyError, TooLargeError, body_of
+from web.triggers.bodies import is_one_of, object_in, plain_text
 from web.triggers.okta_events import read_delivery
 from web.triggers.settings import OktaHook
 

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from issuer.authority.hearing import Effect, Told
-from web.triggers.bodies import BodyError, plain_text
+from web.bodies import BodyError
+from web.triggers.bodies import plain_text
 from web.triggers.settings import OktaHook
 
 MAX_EVENTS: Final = 1000

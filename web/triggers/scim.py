@@ -15,8 +15,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from issuer.errors import AccreditError, AlreadyExists, NotFound, Refused, Unavailable
+from web.bodies import BodyError, TooLargeError, body_of
 from web.triggers import scim_schemas as own
-from web.triggers.bodies import BodyError, TooLargeError, body_of, is_one_of, object_in
+from web.triggers.bodies import is_one_of, object_in
 from web.triggers.scim_paths import ScimError
 from web.triggers.scim_service import Answer, Service
 from web.triggers.settings import ScimClient
