@@ -10,14 +10,14 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
 
 from issuer.delivery.shift import until
-from issuer.errors import Unavailable
+from issuer.errors import AccreditError, Unavailable
 
 Part = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 SHUTDOWN_SECONDS: Final = 3
@@ -96,6 +96,26 @@ def kept_going(part: Part, name: str) -> Part:
                 await until(stop, AGAIN_SECONDS)
 
     return run
+
+
+async def again_and_again(
+    work: Callable[[], Awaitable[object]],
+    stop: asyncio.Event,
+    *,
+    every: float,
+    trouble: Callable[[AccreditError], None],
+) -> None:
+    """Do it every so many seconds until told to stop; of several faults in a row the first is told."""
+    well = True
+    while not stop.is_set():
+        try:
+            await work()
+            well = True
+        except AccreditError as error:
+            if well:
+                trouble(error)
+            well = False
+        await until(stop, every)
 
 
 @contextlib.contextmanager

@@ -32,7 +32,15 @@ from web.login_ledger import LoginLedger
 from web.metrics import LoginMetrics, Recorders, Seldom
 from web.ready import Ready, remove
 from web.rulebook import REFRESH, Rulebook
-from web.running import Part, http_part, kept_going, listen, run_together, stopped_by_signals
+from web.running import (
+    Part,
+    again_and_again,
+    http_part,
+    kept_going,
+    listen,
+    run_together,
+    stopped_by_signals,
+)
 from web.serving import beside
 from web.session_keeping import SessionKeeper
 from web.shadow_ledger import ShadowLedger
@@ -155,17 +163,15 @@ class Calling:
     async def _keep_up(self, stop: asyncio.Event) -> None:
         """The rules and the account, as the store has them."""
         rules = asyncio.create_task(self.rulebook.keep_up())
-        well = True
+
+        async def refresh() -> None:
+            await asyncio.to_thread(self.account.refresh)
+
+        def trouble(error: AccreditError) -> None:
+            log.error("the callout's account cannot be read: %s", error)
+
         try:
-            while not stop.is_set():
-                try:
-                    await asyncio.to_thread(self.account.refresh)
-                    well = True
-                except AccreditError as error:
-                    if well:
-                        log.error("the callout's account cannot be read: %s", error)  # noqa: TRY400
-                    well = False
-                await until(stop, REFRESH)
+            await again_and_again(refresh, stop, every=REFRESH, trouble=trouble)
         finally:
             rules.cancel()
             await asyncio.gather(rules, return_exceptions=True)

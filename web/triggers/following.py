@@ -29,11 +29,11 @@ from callout.refusals import LoginRefusedError, Reason
 from issuer.authority.desk import Actor, Authority
 from issuer.authority.hearing import Tell, note_heard
 from issuer.authority.reevaluations import live_subjects
-from issuer.delivery.shift import until
 from issuer.errors import AccreditError
 from issuer.grants import Identity
 from issuer.store import notices
 from issuer.store.sessions import Wanted
+from web.running import again_and_again
 from web.triggers.reevaluating import Cutter, Looked, Reevaluator
 from web.triggers.settings import ENDING, LdapFollowed
 
@@ -100,17 +100,12 @@ class LdapFollower:
             log.error("directory %s is not followed: %s", self._settings.directory, error)  # noqa: TRY400
             await stop.wait()
             return
-        well = True
+
+        def trouble(error: AccreditError) -> None:
+            log.warning("directory %s is not followed: %s", self._settings.directory, error)
+
         try:
-            while not stop.is_set():
-                try:
-                    await self.turn()
-                    well = True
-                except AccreditError as error:
-                    if well:
-                        log.warning("directory %s is not followed: %s", self._settings.directory, error)
-                    well = False
-                await until(stop, self._settings.every)
+            await again_and_again(self.turn, stop, every=self._settings.every, trouble=trouble)
         finally:
             await self._directory.close()
 

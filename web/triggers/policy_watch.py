@@ -9,10 +9,10 @@ from typing import Final
 
 from issuer.authority.desk import Actor, Authority
 from issuer.authority.hearing import Tell, note_heard
-from issuer.delivery.shift import until
 from issuer.errors import AccreditError
 from issuer.store import notices
 from issuer.store.sessions import Wanted
+from web.running import again_and_again
 from web.triggers.reevaluating import Reevaluator, Rulebook
 
 log = logging.getLogger("accredit.triggers")
@@ -47,16 +47,11 @@ class PolicyWatch:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch, until told to stop."""
-        well = True
-        while not stop.is_set():
-            try:
-                await self.look()
-                well = True
-            except AccreditError as error:
-                if well:
-                    log.warning("sessions are not held against the new policy: %s", error)
-                well = False
-            await until(stop, LOOK_SECONDS)
+
+        def trouble(error: AccreditError) -> None:
+            log.warning("sessions are not held against the new policy: %s", error)
+
+        await again_and_again(self.look, stop, every=LOOK_SECONDS, trouble=trouble)
 
     async def look(self) -> bool:
         """Hold sessions against the policy in force, if that is another one; whether it was.
