@@ -17,7 +17,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from callout.responder import QUEUE, SUBJECT, XKEY_HEADER, Question
-from callout.tracing import PARENT_HEADER
+from callout.tracing import PARENT_HEADER, well_formed
 from issuer.errors import Unavailable
 from issuer.tokens.envelope import Token
 from issuer.tokens.signer import Signer
@@ -51,7 +51,10 @@ class _Asked:
         self.body = message.data
         headers = message.headers or {}
         self.sender = headers.get(XKEY_HEADER, "")
-        self.parent = headers.get(PARENT_HEADER, "")
+        parent = headers.get(PARENT_HEADER, "")
+        self.parent = parent if parent and well_formed(parent) else ""
+        # The library answers with the headers it was asked with. Of those only this one is a reply's.
+        message.headers = {PARENT_HEADER: self.parent} if self.parent else None
 
     async def answer(self, data: bytes) -> None:
         try:

@@ -228,13 +228,13 @@ class Desk:
         self, directory: Directory, credentials: Credentials, known: Known | None, deadline: float
     ) -> Identity:
         if known is None:
-            with step("directory", outside=True, directory=directory.name):
+            with step("directory", {"directory": directory.name}, outside=True):
                 identity = await directory.identify(credentials, now=self._now(), deadline=deadline)
         else:
             limit = deadline - GRACE_SECONDS
             try:
                 async with asyncio.timeout_at(limit):
-                    with step("directory", outside=True, directory=directory.name):
+                    with step("directory", {"directory": directory.name}, outside=True):
                         identity = await directory.identify(credentials, now=self._now(), deadline=limit)
             except TimeoutError:
                 raise DirectoryDownError(f"{directory.name} gave no answer in its time") from None
@@ -264,7 +264,7 @@ class Desk:
         """What the policy says, and its version."""
         version, policy = self._rules.policy()
         connection = Connection(address=seat.address, type=seat.connection_type)
-        with step("policy", version=version):
+        with step("policy", {"version": version}):
             decision = decide(
                 identity, policy, now=int(self._now()), connection=connection, chance=self._chance()
             )

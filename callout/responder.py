@@ -62,7 +62,7 @@ class Question(Protocol):
     sender: str
     """Its `Nats-Server-Xkey` header."""
     parent: str
-    """Its `traceparent` header."""
+    """Its `traceparent` header, if that is well formed; it is a header of the answer, too."""
 
     async def answer(self, data: bytes) -> None: ...
 
@@ -136,6 +136,9 @@ class Responder:
 
         `heard` is when it came, on the loop's clock: the server has been waiting since then.
         """
+        if self._tracer is None:
+            await self._answer(question, heard, None)
+            return
         with traced(self._tracer, TRACE, question.parent) as trace:
             await self._answer(question, heard, trace)
 

@@ -82,6 +82,12 @@ class LoginMetrics:
             ("directory",),
             registry=self.registry,
         )
+        self._stale = Gauge(
+            "accredit_callout_keys_stale",
+            "Whether a directory's keys are old because their issuer does not answer",
+            ("directory",),
+            registry=self.registry,
+        )
         self._states: Callable[[], Sequence[DirectoryState]] = tuple
 
     def watch(
@@ -94,6 +100,7 @@ class LoginMetrics:
         unwritten: Callable[[], float],
         connected: Callable[[], float],
         open_sessions: Callable[[], float],
+        errands: Callable[[], float],
         directories: Callable[[], Sequence[DirectoryState]],
     ) -> None:
         """What is looked at whenever somebody asks."""
@@ -105,6 +112,7 @@ class LoginMetrics:
             ("refusals_unwritten", "Refusals that could not be written down", unwritten),
             ("connected", "Whether questions of the servers are heard", connected),
             ("open_sessions", "Connections that are open, whichever replica let them in", open_sessions),
+            ("errands_waiting", "What triggers told and is not followed yet, whoever heard it", errands),
         ):
             Gauge(f"accredit_callout_{name}", words, registry=self.registry).set_function(found)
         self._states = directories
@@ -126,6 +134,7 @@ class LoginMetrics:
             self._directories.labels(each.name, each.kind).set(each.ready)
             if each.keys_at is not None:
                 self._keys.labels(each.name).set(self._now() - each.keys_at)
+                self._stale.labels(each.name).set(each.keys_stale)
         return generate_latest(self.registry)
 
     def router(self) -> APIRouter:

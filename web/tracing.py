@@ -27,6 +27,8 @@ NAME: Final = "accredit-callout"
 OTLP: Final = "otlp"
 CONSOLE: Final = "console"
 NONE: Final = "none"
+GRANTED: Final = "granted"
+UNANSWERED: Final = "unanswered"
 _PLACES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _LONGEST_PARENT: Final = 256
 CLOSE_SECONDS: Final = 3.0
@@ -38,8 +40,8 @@ class TracingError(PeerError):
     code = "settings.tracing"
 
 
-def open_tracing(environ: Mapping[str, str]) -> Tracing | None:
-    """A tracer as the environment says; None where nobody asks for traces.
+def open_tracing(environ: Mapping[str, str], kinds: Mapping[str, str] | None = None) -> Tracing | None:
+    """A tracer as the environment says; None where nobody asks for traces. `kinds` is of the directories.
 
     Raises:
         TracingError: they are asked for, and the extra is not installed, or the exporter is none we know.
@@ -48,7 +50,7 @@ def open_tracing(environ: Mapping[str, str]) -> Tracing | None:
     if exporter is None:
         return None
     try:
-        return Tracing(_processor(exporter), service=environ.get("OTEL_SERVICE_NAME", NAME))
+        return Tracing(_processor(exporter), service=environ.get("OTEL_SERVICE_NAME", NAME), kinds=kinds)
     except ImportError:
         raise TracingError(
             "traces are asked for, and OpenTelemetry is not installed",
@@ -83,7 +85,10 @@ def wanted(environ: Mapping[str, str]) -> str | None:
 class Tracing:
     """The callout's tracer: makes spans of a login when it is over."""
 
-    def __init__(self, processor: SpanProcessor, *, service: str = NAME) -> None:
+    def __init__(
+        self, processor: SpanProcessor, *, service: str = NAME, kinds: Mapping[str, str] | None = None
+    ) -> None:
+        """`kinds` says of which kind each directory is, by its name."""
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
 
@@ -91,6 +96,7 @@ class Tracing:
             resource=Resource.create({"service.name": service}), shutdown_on_exit=False
         )
         self._provider.add_span_processor(processor)
+        self._kinds = dict(kinds or {})
         self._tracer = self._provider.get_tracer("accredit")
 
     def clock(self) -> int:
@@ -118,13 +124,16 @@ class Tracing:
             context=_parent(trace.parent),
             kind=SpanKind.SERVER,
             start_time=trace.began,
-            attributes={**trace.attributes, "accredit.outcome": trace.code or "granted"},
+            attributes={**trace.attributes, "accredit.outcome": _outcome(trace)},
         )
         within = set_span_in_context(whole)
         for step in trace.steps:
             attributes: dict[str, Any] = {
                 f"accredit.{name}": value for name, value in step.attributes.items()
             }
+            kind = self._kinds.get(str(step.attributes.get("directory", "")))
+            if kind is not None:
+                attributes["accredit.directory.kind"] = kind
             part = self._tracer.start_span(
                 step.name,
                 context=within,
@@ -135,10 +144,17 @@ class Tracing:
             if step.failed:
                 part.set_status(Status(StatusCode.ERROR))
             part.end(end_time=step.ended)
-        if trace.code and not theirs(Reason(trace.code)):
+        if trace.failed:
+            whole.set_status(Status(StatusCode.ERROR, UNANSWERED))
+        elif trace.code and not theirs(Reason(trace.code)):
             # Who is rightly refused is no error of ours.
             whole.set_status(Status(StatusCode.ERROR, trace.code))
         whole.end(end_time=trace.ended)
+
+
+def _outcome(trace: Trace) -> str:
+    """Whoever was cut off in the middle was not let in, whatever had been decided."""
+    return UNANSWERED if trace.failed else trace.code or GRANTED
 
 
 def _parent(header: str) -> Any:

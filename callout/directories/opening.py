@@ -78,6 +78,8 @@ class DirectoryState(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt: float | None = None
     keys_at: float | None = None
     """When the keys were read by which it judges tokens, if it has any."""
+    keys_stale: bool = False
+    """Whether those are older than they should be, because nobody tells newer ones."""
 
 
 @runtime_checkable
@@ -86,6 +88,8 @@ class HoldsKeys(Protocol):
 
     @property
     def keys_at(self) -> float | None: ...
+
+    def keys_stale(self, now: float) -> bool: ...
 
 
 def read_directories(
@@ -213,20 +217,23 @@ class Directories:
 
     def state(self) -> tuple[DirectoryState, ...]:
         """How each is doing, in the order of the configuration."""
-        return tuple(
-            DirectoryState(
-                name=slot.configured.name,
-                kind=slot.configured.kind,
-                ready=slot.ready,
-                reason="" if slot.ready else str(slot.fault),
-                code="" if slot.ready else slot.fault.code,
-                hint="" if slot.ready else slot.fault.hint or "",
-                attempts=slot.attempts,
-                since=slot.since,
-                next_attempt=slot.next_attempt,
-                keys_at=slot.directory.keys_at if isinstance(slot.directory, HoldsKeys) else None,
-            )
-            for slot in self._slots.values()
+        return tuple(self._state(slot) for slot in self._slots.values())
+
+    def _state(self, slot: _Slot) -> DirectoryState:
+        directory = slot.directory
+        holder: HoldsKeys | None = directory if isinstance(directory, HoldsKeys) else None
+        return DirectoryState(
+            name=slot.configured.name,
+            kind=slot.configured.kind,
+            ready=slot.ready,
+            reason="" if slot.ready else str(slot.fault),
+            code="" if slot.ready else slot.fault.code,
+            hint="" if slot.ready else slot.fault.hint or "",
+            attempts=slot.attempts,
+            since=slot.since,
+            next_attempt=slot.next_attempt,
+            keys_at=holder.keys_at if holder is not None else None,
+            keys_stale=holder is not None and holder.keys_stale(self._clock()),
         )
 
     def _nobody(self, credentials: Credentials) -> LoginRefusedError:

@@ -9,7 +9,8 @@ import msgspec
 
 from issuer.authority.desk import Turn
 from issuer.store.hierarchy import Operator
-from issuer.store.notices import Cursor, keep_cursor
+from issuer.store.notices import Cursor, count_cursors, keep_cursor
+from issuer.store.unit import Unit
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +45,11 @@ def leave_cut(turn: Turn, operator: Operator, denial: int, *, source: str, what:
     """The connections of this denial are to be ended."""
     errand = Errand(source=source, what=what, denial=denial)
     return leave_errand(turn, operator, errand, f"denial-{denial}")
+
+
+def errands_waiting(unit: Unit, operator_id: int) -> int:
+    """How many are not done, those under way included."""
+    return count_cursors(unit, errands_of(operator_id))
 
 
 def errand_of(found: Cursor) -> Errand:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from issuer.store.schema import cursors as cursors_table
 from issuer.store.schema import notices as notices_table
@@ -93,6 +93,14 @@ def cursors_named(unit: Unit, beginning: str, *, until: int, limit: int = 1000) 
         .limit(limit)
     )
     return [Cursor(*row) for row in unit.fetch_all(query)]
+
+
+def count_cursors(unit: Unit, beginning: str) -> int:
+    """How many there are whose names begin so, whenever their time comes."""
+    columns = cursors_table.c
+    query = select(func.count()).where(columns.name.startswith(beginning, autoescape=True))
+    row = unit.fetch_one(query)
+    return int(row[0]) if row is not None else 0
 
 
 def put_off(unit: Unit, found: Cursor, *, until: int, value: str | None = None) -> bool:

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from callout.tracing import Trace, step, traced
+from callout.tracing import Trace, step, traced, well_formed
 
 
 @dataclass
@@ -29,7 +29,7 @@ def test_without_a_tracer_nothing_is_kept() -> None:
 
 
 def test_a_step_outside_of_any_login_is_nothing() -> None:
-    with step("policy", version=1):
+    with step("policy", {"version": 1}):
         pass
 
 
@@ -39,7 +39,7 @@ def test_steps_belong_to_the_login_they_are_in() -> None:
     async def login(name: str) -> None:
         with traced(kept, name, f"from {name}"):
             for number in range(3):
-                with step(f"{name}{number}", outside=number == 1, version=number):
+                with step(f"{name}{number}", {"version": number}, outside=number == 1):
                     await asyncio.sleep(0)
 
     async def both() -> None:
@@ -61,4 +61,51 @@ def test_a_step_that_is_left_by_an_error_has_failed_and_the_login_is_told_all_th
         raise ValueError("no")
     (trace,) = kept.traces
     assert [(each.failed, each.ended > each.began) for each in trace.steps] == [(True, True)]
+    assert trace.failed
     assert trace.ended
+
+
+def test_a_login_that_is_cut_short_has_failed() -> None:
+    kept = Kept()
+
+    async def cut() -> None:
+        async def login() -> None:
+            with traced(kept, "login", ""), step("directory"):
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(login())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(cut())
+    (trace,) = kept.traces
+    assert trace.failed
+    assert [each.failed for each in trace.steps] == [True]
+
+
+TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.mark.parametrize("parent", [f"00-{TRACE_ID}-{SPAN_ID}-01", f"cc-{TRACE_ID}-{SPAN_ID}-00"])
+def test_a_parent_as_the_standard_has_it(parent: str) -> None:
+    assert well_formed(parent)
+
+
+@pytest.mark.parametrize(
+    "parent",
+    [
+        "",
+        f"ff-{TRACE_ID}-{SPAN_ID}-01",
+        f"00-{'0' * 32}-{SPAN_ID}-01",
+        f"00-{TRACE_ID}-{'0' * 16}-01",
+        f"00-{TRACE_ID.upper()}-{SPAN_ID}-01",
+        f"00-{TRACE_ID}-{SPAN_ID}-01\n",
+        f"00-{TRACE_ID}-{SPAN_ID}-01\r\nEvil: yes",
+        f"00-{TRACE_ID}-{SPAN_ID}-01-more",
+        f"00-{TRACE_ID}-{SPAN_ID}",
+        f" 00-{TRACE_ID}-{SPAN_ID}-01",
+    ],
+)
+def test_a_parent_that_is_none(parent: str) -> None:
+    assert not well_formed(parent)

@@ -51,18 +51,23 @@ def test_what_is_looked_at_when_somebody_asks() -> None:
         unwritten=lambda: 0,
         connected=lambda: 1,
         open_sessions=lambda: 12,
+        errands=lambda: 4,
         directories=lambda: states,
     )
     found = read(metrics)
     assert found["accredit_callout_policy_version"] == 7
     assert found["accredit_callout_waiting"] == 2
     assert found["accredit_callout_open_sessions"] == 12
-    assert not [name for name in found if name.startswith("accredit_callout_keys_age")]
+    assert found["accredit_callout_errands_waiting"] == 4
+    assert not [name for name in found if name.startswith("accredit_callout_keys")]
     assert found['accredit_callout_directory_ready{directory="okta",kind="oidc"}'] == 0
     states[0] = DirectoryState(name="okta", kind="oidc", ready=True, keys_at=NOW - 300.0)
     found = read(metrics)
     assert found['accredit_callout_directory_ready{directory="okta",kind="oidc"}'] == 1
     assert found['accredit_callout_keys_age_seconds{directory="okta"}'] == 300
+    assert found['accredit_callout_keys_stale{directory="okta"}'] == 0
+    states[0] = DirectoryState(name="okta", kind="oidc", ready=True, keys_at=NOW - 4000.0, keys_stale=True)
+    assert read(metrics)['accredit_callout_keys_stale{directory="okta"}'] == 1
 
 
 def test_how_long_those_let_in_waited() -> None:

@@ -17,6 +17,7 @@ from callout.desk import Desk
 from callout.directories.opening import Directories
 from callout.responder import QUEUE, SHADOW_QUEUE, Responder
 from callout.tracing import Tracer
+from issuer.authority.errands import errands_waiting
 from issuer.authority.sessions import open_session_count
 from issuer.delivery.shift import until
 from issuer.delivery.system_account import Tls
@@ -120,6 +121,7 @@ class Calling:
             directories=self.directories.state,
             # Asked for by whoever reads the metrics, in a thread.
             open_sessions=Seldom(lambda: float(wiring.authority.ask(open_session_count, operator.id))),
+            errands=Seldom(lambda: float(wiring.authority.ask(errands_waiting, operator.id))),
         )
         self.exchange = open_exchange(
             configuration.settings.exchange,
@@ -209,7 +211,7 @@ async def serve_callout(
 ) -> None:
     """Run until a signal says stop."""
     stop = asyncio.Event()
-    tracing = open_tracing(os.environ)
+    tracing = open_tracing(os.environ, {each.name: each.kind for each in configuration.directories})
     calling = Calling(wiring, configuration, urls, tracer=tracing)
     listener = listen(host, http_port)
     ready = beside(wiring, listener, urls)

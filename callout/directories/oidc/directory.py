@@ -95,6 +95,10 @@ class OidcDirectory:
         held = self._provider.published if self._provider is not None else None
         return held.at if held is not None else None
 
+    def keys_stale(self, now: float) -> bool:
+        """Whether it goes on with old keys, or has stopped to, because the issuer tells no new ones."""
+        return self._provider is not None and self._provider.stale(now)
+
     @property
     def unaccounted(self) -> frozenset[str]:
         """Claims the issuer puts into its tokens and nobody here has thought of."""

@@ -74,6 +74,11 @@ class Provider:
         """What is held, whatever its age."""
         return self._published
 
+    def stale(self, now: float) -> bool:
+        """Whether the keys are older than they should be because the issuer does not answer."""
+        held = self._published
+        return held is not None and self.fault is not None and held.age(now) >= held.fresh
+
     def fresh_keys(self, now: float) -> KeySet | None:
         """The keys in force, if nobody needs to be asked; no waiting."""
         held = self._published

@@ -49,6 +49,19 @@ class Odd:
             raise RuntimeError(PLANTED)
 
 
+class Keyed(Odd):
+    """Judges by keys that were told long ago."""
+
+    keys_at = 5.0
+
+    def keys_stale(self, now: float) -> bool:
+        return now > self.keys_at
+
+
+def keyed(document: Mapping[str, Any], at: str, _: Ledgers) -> Odd:
+    return Keyed(document)
+
+
 def odd(document: Mapping[str, Any], at: str, _: Ledgers) -> Odd:
     return Odd(document)
 
@@ -61,6 +74,7 @@ def without_its_library(document: Mapping[str, Any], at: str, _: Ledgers) -> Odd
 
 ODD = {
     "odd": f"{__name__}:odd",
+    "keyed": f"{__name__}:keyed",
     "lacking": f"{__name__}:without_its_library",
     "gone": "a_module_nobody_has:opener",
 }

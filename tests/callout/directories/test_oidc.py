@@ -12,6 +12,7 @@ from callout.directories import Credentials
 from callout.directories.fetching import FetchSettingsError
 from callout.directories.oidc import KeyTimes, OidcDirectory, TokenKind
 from callout.directories.oidc.provider import IssuerMismatchError
+from callout.directories.opening import HoldsKeys
 from callout.refusals import DirectoryDownError, LoginRefusedError, Reason
 from issuer.grants import Identity, Kind
 from tests.callout.directories.oidc_world import (
@@ -64,6 +65,14 @@ def test_a_good_token_is_an_identity() -> None:
     from hashlib import sha256
 
     assert found.credential == sha256(made[0].encode()).hexdigest()[:32]
+
+
+def test_it_tells_how_old_its_keys_are() -> None:
+    async def story(_: Issuer, directory: OidcDirectory) -> None:
+        assert isinstance(directory, HoldsKeys)
+        assert (directory.keys_at, directory.keys_stale(NOW)) == (NOW, False)
+
+    tell(story)
 
 
 @pytest.mark.parametrize(("key", "algorithm"), [(RSA, "RS256"), (RSA, "PS256"), (EC, "ES256"), (ED, "EdDSA")])

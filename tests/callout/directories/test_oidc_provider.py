@@ -126,6 +126,35 @@ def test_old_keys_are_asked_for_again() -> None:
     assert tell(story) == [DISCOVERY, KEYS, KEYS, KEYS]
 
 
+def test_keys_are_stale_when_they_are_old_and_the_issuer_does_not_answer() -> None:
+    async def story(provider: Provider, issuer: Scripted) -> None:
+        assert not provider.stale(0)
+        await key(provider, "rsa", 0)
+        # Nobody came, so nobody asked: old they are, but the issuer may well answer.
+        assert not provider.stale(2000)
+        issuer.down = True
+        assert (await key(provider, "rsa", 2000)).kid == "rsa"
+        assert provider.stale(2000)
+        issuer.down = False
+        assert (await key(provider, "rsa", 2010)).kid == "rsa"
+        assert not provider.stale(2010)
+
+    tell(story)
+
+
+def test_keys_that_an_issuer_failed_to_renew_in_time_are_not_stale_before_their_end() -> None:
+    async def story(provider: Provider, issuer: Scripted) -> None:
+        await key(provider, "rsa", 0)
+        issuer.down = True
+        await key(provider, "rsa", 800)
+        await asyncio.sleep(0.01)
+        assert provider.fault is not None
+        assert not provider.stale(899)
+        assert provider.stale(900)
+
+    tell(story)
+
+
 def test_keys_that_will_soon_be_old_are_asked_for_while_logins_go_on() -> None:
     async def story(provider: Provider, issuer: Scripted) -> None:
         await key(provider, "rsa", 0)

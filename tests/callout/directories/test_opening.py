@@ -239,6 +239,17 @@ def test_one_that_does_not_work_is_disabled_with_its_reason_and_stops_no_other(
     play(directories, story)
 
 
+def test_one_that_judges_by_keys_tells_how_old_they_are() -> None:
+    directories = opened({"name": "plain", "kind": "odd"}, {"name": "keyed", "kind": "keyed"})
+
+    async def story() -> None:
+        plain, keyed = directories.state()
+        assert (plain.keys_at, plain.keys_stale) == (None, False)
+        assert (keyed.keys_at, keyed.keys_stale) == (5.0, True)
+
+    play(directories, story)
+
+
 def test_all_start_at_once() -> None:
     slow = [{"name": f"slow{n}", "kind": "odd", "how": "hangs"} for n in range(20)]
     directories = opened(*slow, times=Times(start=0.3, close=0.1, retry=60))

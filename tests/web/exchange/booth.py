@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from callout.desk import Outcome, Seat
 from callout.directories.directory import Credentials, Directory
 from callout.refusals import LoginRefusedError, Reason
+from callout.tracing import Tracer
 from issuer.client import GRANT, TokenType
 from issuer.grants import Identity
 from issuer.keys.nkeys import Role, Seed
@@ -78,8 +79,11 @@ class Caller:
 class Booth(Counter):
     """The exchange, and whoever stands before it."""
 
-    def __init__(self, settings: ExchangeSettings | None = None, **members: Any) -> None:
+    def __init__(
+        self, settings: ExchangeSettings | None = None, *, tracer: Tracer | None = None, **members: Any
+    ) -> None:
         super().__init__(NOW, **members)
+        self.tracer = tracer
         self.tokens = Tokens()
         self.signer = SeedSigner(Seed.generate(Role.ACCOUNT))
         self.user = Seed.generate(Role.USER)
@@ -102,6 +106,7 @@ class Booth(Counter):
                     name="okta", issuer="https://id.example", client_id="cli", scopes=("openid", "groups")
                 ),
             ),
+            tracer=self.tracer,
         )
 
     def over(self, exchange: Exchange) -> Caller:
@@ -138,8 +143,9 @@ class Booth(Counter):
             **changed,
         }
 
-    def ask(self, form: dict[str, str] | None = None, *, client: Caller | None = None) -> Any:
-        return (client or self.client).post("/api/v1/token", data=self.form() if form is None else form)
+    def ask(self, form: dict[str, str] | None = None, *, client: Caller | None = None, **members: Any) -> Any:
+        data = self.form() if form is None else form
+        return (client or self.client).post("/api/v1/token", data=data, **members)
 
     @property
     def reasons(self) -> list[Reason | None]:

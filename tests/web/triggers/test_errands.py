@@ -12,7 +12,7 @@ import pytest
 from callout.refusals import DirectoryDownError
 from issuer.audit.catalogue import EventCode
 from issuer.authority.cutting import LiftDenial, lift
-from issuer.authority.errands import errands_of
+from issuer.authority.errands import errands_of, errands_waiting
 from issuer.authority.hearing import Effect, Hear, Heard, Told, hear
 from issuer.errors import Unavailable
 from issuer.store import notices
@@ -72,6 +72,19 @@ def test_an_errand_that_a_crash_left_behind_is_found_by_whoever_comes_next(offic
     office.now += 5
     assert work(another) == 1
     assert (office.open(), left(office)) == ([], 0)
+
+
+def test_those_that_wait_are_counted_by_operator_until_they_are_done(office: Office) -> None:
+    def waiting(operator: int = office.id) -> int:
+        return office.authority.ask(errands_waiting, operator)
+
+    office.let_in(ANN, 1)
+    errands = made(office)
+    assert waiting() == 0
+    errands.wake(told(office, Effect.DENY).errands)
+    assert (waiting(), waiting(office.id + 1)) == (1, 0)
+    assert work(errands) == 1
+    assert waiting() == 0
 
 
 def test_an_errand_under_way_is_nobody_elses(office: Office) -> None:
