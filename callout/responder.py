@@ -136,9 +136,6 @@ class Responder:
 
         `heard` is when it came, on the loop's clock: the server has been waiting since then.
         """
-        if self._tracer is None:
-            await self._answer(question, heard, None)
-            return
         with traced(self._tracer, TRACE, question.parent) as trace:
             await self._answer(question, heard, trace)
 

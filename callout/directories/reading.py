@@ -103,6 +103,7 @@ class _Hook:
             except SecretError as fault:
                 self.fault = fault
                 raise ValueError(fault.message) from None
+        # How msgspec wants to hear that a type is none of this hook's.
         raise NotImplementedError(shape)
 
 
