@@ -45,6 +45,8 @@ class EventCode(StrEnum):
     KEY_REMOVED = "key.removed"
     KEY_RETIRED = "key.retired"
     KEY_REVEALED = "key.revealed"
+    LOG_KEY_CREATED = "log.key-created"
+    LOG_OPENED = "log.opened"
     LOGIN_GRACE = "login.grace"
     LOGIN_GRANTED = "login.granted"
     LOGIN_REFUSED = "login.refused"
@@ -53,6 +55,7 @@ class EventCode(StrEnum):
     OPERATOR_CHANGED = "operator.changed"
     OPERATOR_CREATED = "operator.created"
     OPERATOR_DELETED = "operator.deleted"
+    PERSON_ERASED = "person.erased"
     PLAN_APPLIED = "plan.applied"
     POLICY_CHANGED = "policy.changed"
     PROVISIONED_ADDED = "provisioned.added"
@@ -74,15 +77,22 @@ class EventCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the catalogue: what the event says, and its possible details."""
+    """One line of the catalogue: what the event says, its possible details, and which are of people."""
 
     code: EventCode
     title: str
     fields: frozenset[str]
+    personal: frozenset[str]
+
+
+# Who somebody is, or where: written as commitments, as are who acted and why.
+_PERSONAL: Final = frozenset({"address", "subject", "value"})
 
 
 def _entry(code: EventCode, title: str, fields: str = "") -> tuple[EventCode, Entry]:
-    return code, Entry(code, title, frozenset(fields.split()))
+    names = frozenset(fields.split())
+    of_people = code.partition(".")[0] in {"identity", "login", "provisioned", "trigger"}
+    return code, Entry(code, title, names, names & _PERSONAL if of_people else frozenset())
 
 
 _ACCOUNT: Final = "name old_name what count kind subject role importer tags expires"
@@ -158,6 +168,12 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
         _entry(EventCode.KEY_REMOVED, "a seed was dropped from custody", "purpose role"),
         _entry(EventCode.KEY_RETIRED, "a key is no longer used", "purpose role"),
         _entry(EventCode.KEY_REVEALED, "a seed was shown", "purpose role path"),
+        _entry(EventCode.LOG_KEY_CREATED, "a key was made that signs checkpoints of the logs", "origin vkey"),
+        _entry(
+            EventCode.LOG_OPENED,
+            "a year is over: its tree is closed, and the next one begins with its root",
+            "log year closed_year closed_size closed_root",
+        ),
         _entry(
             EventCode.LOGIN_GRACE,
             "a directory gives no answer, and for the first time somebody it knew lately was let in",
@@ -184,6 +200,7 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
         ),
         _entry(EventCode.OPERATOR_CREATED, "an operator was made", "name what"),
         _entry(EventCode.OPERATOR_DELETED, "an operator was deleted", "name count"),
+        _entry(EventCode.PERSON_ERASED, "nobody can tell any more of whom this was said", "commitment"),
         _entry(EventCode.PLAN_APPLIED, "a declared organisation was made so", "path changes sha256 operator"),
         _entry(
             EventCode.POLICY_CHANGED,
@@ -227,12 +244,16 @@ def page() -> str:
         "",
         "<!-- made by `python -m issuer.audit.catalogue`; do not edit -->",
         "",
+        "Details in *italics* are of people: the log has commitments of them, of who acted and why.",
+        "",
         "| code | what happened | details it may hold |",
         "|---|---|---|",
     ]
     for entry in rows():
-        fields = ", ".join(f"`{name}`" for name in sorted(entry.fields)) or "none"
-        lines.append(f"| `{entry.code}` | {entry.title} | {fields} |")
+        fields = ", ".join(
+            f"*`{name}`*" if name in entry.personal else f"`{name}`" for name in sorted(entry.fields)
+        )
+        lines.append(f"| `{entry.code}` | {entry.title} | {fields or 'none'} |")
     return "\n".join([*lines, ""])
 
 

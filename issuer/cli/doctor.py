@@ -147,7 +147,7 @@ def _store(workspace: Workspace) -> Iterator[Examined]:
     yield Examined("store", good=True, words=database.url)
     with database.reading() as unit:
         bad = verify_chain(unit)
-        seq, _ = unit.log_head()
+        seq = unit.log_head().seq
         waiting = len(outbox.pending(unit))
         operators = sum(1 for _ in hierarchy.operators(unit))
     words = f"{seq} events, whole" if bad is None else f"breaks at event {bad}"

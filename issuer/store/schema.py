@@ -1,7 +1,7 @@
 """Every table of the store, SQLAlchemy Core; its partial indexes are in `indexes`.
 
-Times are unix seconds, tokens and JSON are text. Rows of `tokens` and `events` are written
-once: triggers in the migrations refuse to change them.
+Times are unix seconds, tokens and JSON are text. Rows of `tokens`, of the logs and of their trees
+are written once: triggers in the migrations refuse to change them.
 
 Bulk issuing must not slow down as the store grows, so every index grows at its end. Public keys
 are random: in one index over all of them each new key changes a page of its own, and from some
@@ -139,28 +139,100 @@ tokens = Table(
     UniqueConstraint("key_id", "kind", "version"),
 )
 
-events = Table(
-    "events",
-    metadata,
-    _id(name="seq"),
-    _number("at"),
-    _words("code"),
-    _words("actor"),
-    _words("outcome"),
-    _words("target"),
-    _words("correlation"),
-    _words("body"),  # the canonical JSON that was hashed, byte for byte
-    _words("previous"),
-    _words("hash"),
-)
 
-log_head = Table(
-    "log_head",
+def _log_of_events(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        _id(name="seq"),
+        _number("at"),
+        _words("code"),
+        _words("actor"),
+        _words("outcome"),
+        _words("target"),
+        _words("correlation"),
+        _words("body"),  # the canonical JSON that was hashed, byte for byte
+        _words("previous"),
+        _words("hash"),
+    )
+
+
+events = _log_of_events("events")  # the log `admin`
+server_events = _log_of_events("server_events")  # the log `servers`: what servers told us
+
+logs = Table(  # where each log stands; on PostgreSQL its writers queue up at the row
+    "logs",
     metadata,
-    _id(),
+    Column("name", Text, primary_key=True),
     _number("seq"),
     _words("hash"),
-    _one_row(),
+    _number("year"),  # of the tree that grows; 0 before the first event
+    _number("first"),  # sequence number of that tree's leaf 0
+    Column("edge", LargeBinary, nullable=False),  # as `audit.tree` packs it
+    _number("erasures"),  # goes up whenever a person is forgotten
+)
+
+trees = Table(  # one a year and log; the newest is still growing
+    "trees",
+    metadata,
+    _words("log"),
+    _number("year"),
+    _number("first"),
+    PrimaryKeyConstraint("log", "year"),
+)
+
+tiles = Table(  # full tiles only: 256 hashes of a level that is a multiple of 8 (C2SP tlog-tiles)
+    "tiles",
+    metadata,
+    _words("log"),
+    _number("year"),
+    _number("level"),  # of the tile: 0 has leaves, 1 has roots of tiles of level 0
+    _number("number"),
+    Column("hashes", LargeBinary, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("log", "year", "level", "number"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    _words("log"),
+    _number("year"),
+    _number("size"),
+    _words("note"),  # the signed note (C2SP tlog-checkpoint)
+    _number("at"),
+    PrimaryKeyConstraint("log", "year", "size"),
+)
+
+cosignatures = Table(  # what witnesses said of checkpoints
+    "cosignatures",
+    metadata,
+    _words("log"),
+    _number("year"),
+    _number("size"),
+    _words("witness"),
+    _words("line"),
+    _number("at"),
+    PrimaryKeyConstraint("log", "year", "size", "witness"),
+)
+
+log_keys = Table(  # what signs checkpoints; the newest does, the others did
+    "log_keys",
+    metadata,
+    _id(ForeignKey("keys.id")),
+    _words("origin"),
+    _number("created_at"),
+)
+
+persons = Table(  # the only place of what events say of people; a row may go
+    "persons",
+    metadata,
+    Column("commitment", Text, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    _words("value"),
+    _words("digest"),  # SHA-256 of the value: what may be long is not indexed itself
+    _number("created_at"),
+    UniqueConstraint("digest"),
 )
 
 outbox = Table(
@@ -332,5 +404,10 @@ denials = Table(
 # What records how delivery fares, or that a connection is over, changes nobody's rights and may be
 # written without an event.
 BOOKKEEPING: Final[frozenset[Any]] = frozenset(
-    {outbox, servers, deliveries, sessions, identities, turned_away, notices, cursors, custody}
-)
+    {
+        outbox, servers, deliveries, sessions, identities, turned_away, notices, cursors, custody,
+        checkpoints, cosignatures,
+    }
+)  # fmt: skip
+# Written along with events, by whoever appends them.
+OF_THE_LOG: Final[frozenset[Any]] = frozenset({events, server_events, trees, tiles, persons})

@@ -1,17 +1,20 @@
 """The unit of work: one transaction, one writer at a time, no commit without its event.
 
-Writers queue up on both engines: SQLite's write lock, the row of `log_head` on PostgreSQL. Every
+Writers queue up on both engines: SQLite's write lock, the row of the log in `logs` on PostgreSQL. Every
 act ends in the one chain of events anyway, so nobody signs anything only to be told to start over.
-The version check in `hierarchy.save_version` still stands behind it.
+The version check in `hierarchy.save_version` still stands behind it. What servers tell us has a log of
+its own, whose writers wait for nobody else on PostgreSQL.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
     Connection,
@@ -36,7 +39,7 @@ from issuer.store.rows import put_rows
 R = TypeVar("R")
 
 # The migration the tables of `schema` stand at; a test compares it with the scripts.
-HEAD_REVISION: Final = "0002"
+HEAD_REVISION: Final = "0003"
 # What the first event follows.
 GENESIS: Final = "0" * 64
 
@@ -44,10 +47,48 @@ _EVENT_COLUMNS: Final = (
     "seq", "at", "code", "actor", "outcome", "target", "correlation", "body", "previous", "hash",
 )  # fmt: skip
 # Made once: every act needs both, and to put them together costs more than to have them done.
-_LOG_HEAD: Final = select(schema.log_head.c.seq, schema.log_head.c.hash)
+_HEAD_COLUMNS: Final = ("seq", "hash", "year", "first", "edge", "erasures")
+_LOG_HEAD: Final = select(*(schema.logs.c[name] for name in _HEAD_COLUMNS)).where(
+    schema.logs.c.name == bindparam("log")
+)
 _LOG_HEAD_LOCKED: Final = _LOG_HEAD.with_for_update()
-_NEW_LOG_HEAD: Final = update(schema.log_head).values(seq=bindparam("at"), hash=bindparam("newest"))
+_NEW_LOG_HEAD: Final = (
+    update(schema.logs)
+    .where(schema.logs.c.name == bindparam("log"))
+    .values({name: bindparam(f"new_{name}") for name in _HEAD_COLUMNS})
+)
+_ERASED: Final = (
+    update(schema.logs)
+    .where(schema.logs.c.name != bindparam("log"))
+    .values(erasures=schema.logs.c.erasures + 1)
+)
+# Names of people a process remembers the commitments of.
+_REMEMBERED: Final = 100_000
 EventRow = tuple[int, int, str, str, str, str, str, str, str, str]
+
+
+class Log(StrEnum):
+    """The logs there are."""
+
+    ADMIN = "admin"
+    """What we did."""
+    SERVERS = "servers"
+    """What servers told us."""
+
+
+EVENTS: Final = {Log.ADMIN: schema.events, Log.SERVERS: schema.server_events}
+
+
+class LogHead(NamedTuple):
+    """Where a log stands: its newest event, the year of the tree that grows, the sequence number of that
+    tree's leaf 0, its edge as `audit.tree` packs it; `erasures` counts the people forgotten."""
+
+    seq: int
+    hash: str
+    year: int
+    first: int
+    edge: bytes
+    erasures: int
 
 
 class NoEvent(Defect):
@@ -65,12 +106,16 @@ class WrongRevision(Refused):
 class Unit:
     """One transaction. Handed out by `Database`, dead when its `with` ends."""
 
-    __slots__ = ("_connection", "_head", "_mode", "_next_id", "changed", "events")
+    __slots__ = ("_connection", "_head", "_mode", "_next_id", "changed", "events", "log", "pseudonyms")
 
-    def __init__(self, connection: Connection, mode: str) -> None:
+    def __init__(self, connection: Connection, mode: str, log: Log = Log.ADMIN) -> None:
         self._connection = connection
         self._mode = mode
-        self._head: tuple[int, str] | None = None
+        self._head: LogHead | None = None
+        self.log = log
+        """The log its events go to."""
+        self.pseudonyms: MutableMapping[str, str] = {}
+        """Commitments by value, as far as they were looked up (`store.persons`)."""
         self._next_id = 0
         self.changed = False
         self.events = 0
@@ -136,29 +181,50 @@ class Unit:
             last = (row[0] if row else None) or 0
         return range(schema.block_of(last) + 1)
 
-    def log_head(self) -> tuple[int, str]:
-        """Sequence number and hash of the newest event, this transaction's included."""
+    def log_head(self, log: Log | None = None) -> LogHead:
+        """Where a log stands, the unit's own if none is named; this transaction's events included."""
+        if log is not None and log is not self.log:
+            return self._read_head(_LOG_HEAD, log)
         if self._head is None:
-            row = self.fetch_one(_LOG_HEAD)
-            self._head = (int(row[0]), str(row[1])) if row else (0, GENESIS)
+            self._head = self._read_head(_LOG_HEAD, self.log)
         return self._head
 
-    def append_events(self, rows: Sequence[EventRow]) -> None:
-        """Events as the audit log made them, each following the one before. For `audit.log` alone."""
+    def append_events(self, rows: Sequence[EventRow], head: LogHead) -> None:
+        """Events as the audit log made them, each following the one before, and where the log then stands.
+        For `audit.log` alone."""
         if self._mode != "write":
             raise Defect("events are written in a writing unit")
-        seq, previous = self.log_head()
+        seq, previous, *_ = before = self.log_head()
         for row in rows:
             seq += 1
             if row[0] != seq or row[8] != previous:
                 raise Defect(f"event {row[0]} does not follow event {seq - 1}")
             previous = row[9]
-        put_rows(self._connection, "events", _EVENT_COLUMNS, rows)
-        self._head = (seq, previous)
+        if (head.seq, head.hash) != (seq, previous):
+            raise Defect("the head of the log is not its newest event")
+        put_rows(self._connection, EVENTS[self.log].name, _EVENT_COLUMNS, rows)
+        self._head = head._replace(erasures=before.erasures)
         self.events += len(rows)
+
+    def count_erasure(self) -> None:
+        """Somebody was forgotten: no process may go on with the commitment it remembers."""
+        self._may_write(schema.persons)
+        head = self.log_head()
+        self._head = head._replace(erasures=head.erasures + 1)
+        self.pseudonyms = {}
+        with translated():
+            self._connection.execute(_ERASED, {"log": self.log.value})
+
+    def _read_head(self, query: Executable, log: Log) -> LogHead:
+        row = self.fetch_one(query, {"log": log.value})
+        if row is None:
+            raise Defect(f"there is no log {log.value!r}")
+        return LogHead(int(row[0]), str(row[1]), int(row[2]), int(row[3]), bytes(row[4]), int(row[5]))
 
     def _may_write(self, table: Any) -> None:
         if self._mode == "write":
+            if self.log is not Log.ADMIN and table not in schema.BOOKKEEPING | schema.OF_THE_LOG:
+                raise Defect(f"table {table.name} is not written beside the log {self.log.value!r}")
             self.changed = True
         elif self._mode != "note" or table not in schema.BOOKKEEPING:
             raise Defect(f"table {table.name} is not written in a unit for {self._mode}ing")
@@ -167,10 +233,10 @@ class Unit:
         """What has to hold before a commit."""
         if self.changed and not self.events:
             raise NoEvent("a change without its event is not committed")
-        if self.events:
-            seq, newest = self.log_head()
+        if self.changed or self.events:
+            head = {f"new_{name}": value for name, value in self.log_head()._asdict().items()}
             with translated():
-                self._connection.execute(_NEW_LOG_HEAD, {"at": seq, "newest": newest})
+                self._connection.execute(_NEW_LOG_HEAD, {"log": self.log.value, **head})
 
 
 class Database:
@@ -179,6 +245,8 @@ class Database:
     def __init__(self, engine: Engine, url: URL) -> None:
         self._engine = engine
         self._url = url
+        # Commitments by value, as of so many erasures.
+        self._pseudonyms: tuple[int, dict[str, str]] = (0, {})
 
     @classmethod
     def open(cls, address: str, *, create: bool = False) -> Database:
@@ -221,19 +289,27 @@ class Database:
         return f"Database({self.url})"
 
     @contextmanager
-    def writing(self) -> Iterator[Unit]:
+    def writing(self, log: Log = Log.ADMIN) -> Iterator[Unit]:
         """One act: commits on a clean end, and only with an event when anything changed.
 
         Raises:
             NoEvent: something was written, nothing recorded.
             Busy: another writer took too long.
         """
-        with self._transaction("write") as unit:
+        fresh: dict[str, str] = {}
+        with self._transaction("write", log) as unit:
             if not unit.is_sqlite:
-                row = unit.fetch_one(_LOG_HEAD_LOCKED)
-                unit._head = (int(row[0]), str(row[1])) if row else None  # noqa: SLF001
+                unit._head = unit._read_head(_LOG_HEAD_LOCKED, log)  # noqa: SLF001
+            erasures = unit.log_head().erasures
+            if self._pseudonyms[0] != erasures or len(self._pseudonyms[1]) > _REMEMBERED:
+                self._pseudonyms = (erasures, {})
+            remembered = self._pseudonyms[1]
+            unit.pseudonyms = ChainMap(fresh, remembered)
             yield unit
             unit._settle()  # noqa: SLF001
+        # Only now, and only if nobody was forgotten meanwhile: what was rolled back stands for nothing.
+        if self._pseudonyms[1] is remembered:
+            remembered.update(fresh)
 
     @contextmanager
     def noting(self) -> Iterator[Unit]:
@@ -265,7 +341,7 @@ class Database:
         raise Defect("an attempt needs at least one try")
 
     @contextmanager
-    def _transaction(self, mode: str) -> Iterator[Unit]:
+    def _transaction(self, mode: str, log: Log = Log.ADMIN) -> Iterator[Unit]:
         with translated():
             connection = self._engine.connect().execution_options(accredit_write=mode != "read")
         try:
@@ -273,7 +349,7 @@ class Database:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with translated():
                 transaction = connection.begin()
-            unit = Unit(connection, mode)
+            unit = Unit(connection, mode, log)
             try:
                 yield unit
                 with translated():
