@@ -11,7 +11,7 @@ from issuer.audit import log
 from issuer.audit.catalogue import EventCode
 from issuer.audit.log import Event
 from issuer.errors import Defect
-from issuer.store import persons
+from issuer.store import persons, schema
 from issuer.store.journal import read_events
 from issuer.store.unit import Database, Log
 from tests.issuer.store.founding import NOW
