@@ -49,6 +49,7 @@ class Settings:
     output: str = "table"
     timeout: float = DEFAULT_TIMEOUT
     actor: str = ""
+    log_origin: str = ""
     config_file: Path | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -131,6 +132,7 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "output": _output,
     "timeout": _seconds,
     "actor": _text,
+    "log_origin": _text,
 }
 NAMES: Final = tuple(_READERS)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from issuer.audit.catalogue import EventCode
+from issuer.audit.checkpoints import seal
 from issuer.audit.log import Detail, Event, append
 from issuer.custody.keyring import Keyring
 from issuer.errors import PeerError, Refused
@@ -130,7 +131,9 @@ class Authority:
 
         def once(unit: Unit) -> R:
             turn = Turn(unit, self.keyring, actor, self._clock(), reason, correlation, signer)
-            return function(turn, act)
+            result = function(turn, act)
+            seal(unit, self.keyring, turn.now)
+            return result
 
         try:
             result = self.database.attempt(once)

@@ -7,6 +7,7 @@ from typing import Final
 
 from issuer import __version__
 from issuer.audit.catalogue import EventCode
+from issuer.audit.checkpoints import create_log_key
 from issuer.audit.log import Detail, Event, append
 from issuer.authority.desk import Actor, Authority, Clock
 from issuer.custody.keyring import Keyring, open_keyring
@@ -112,6 +113,7 @@ def _found_custody(
         append(unit, Event(code=EventCode.STORE_CREATED, actor=str(actor), detail=created), now)
         held: Detail = {"source": source, "key_id": master.key_id}
         append(unit, Event(code=EventCode.CUSTODY_CREATED, actor=str(actor), detail=held), now)
+        create_log_key(unit, keyring, str(actor), now, settings.log_origin)
     return keyring
 
 

@@ -1,0 +1,103 @@
+"""Checkpoints of the logs, what witnesses put under them, and the keys that signed them: rows in and out.
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import bindparam, insert, select
+
+from issuer.keys.nkeys import PublicKey
+from issuer.store.schema import checkpoints as checkpoints_table
+from issuer.store.schema import cosignatures as cosignatures_table
+from issuer.store.schema import keys as keys_table
+from issuer.store.schema import log_keys as log_keys_table
+from issuer.store.unit import Log, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class LogKey:
+    """What signs checkpoints; `origin` is what the names of our logs begin with."""
+
+    public: PublicKey
+    origin: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A checkpoint as it was signed: `note` is the whole signed note, without its witnesses."""
+
+    log: Log
+    year: int
+    size: int
+    note: str
+    at: int
+
+
+_COLUMNS: Final = checkpoints_table.c
+_NEWEST: Final = (
+    select(_COLUMNS.size, _COLUMNS.note, _COLUMNS.at)
+    .where(_COLUMNS.log == bindparam("log"), _COLUMNS.year == bindparam("year"))
+    .order_by(_COLUMNS.size.desc())
+    .limit(1)
+)
+_KEYS: Final = (
+    select(keys_table.c.public, log_keys_table.c.origin, log_keys_table.c.created_at)
+    .join(keys_table, keys_table.c.id == log_keys_table.c.id)
+    .order_by(log_keys_table.c.id.desc())
+)
+
+
+def log_keys(unit: Unit) -> list[LogKey]:
+    """The keys that sign or signed checkpoints, the present one first."""
+    return [LogKey(PublicKey(row[0]), str(row[1]), int(row[2])) for row in unit.fetch_all(_KEYS)]
+
+
+def add_log_key(unit: Unit, key_id: int, origin: str, now: int) -> None:
+    unit.write(insert(log_keys_table), {"id": key_id, "origin": origin, "created_at": now})
+
+
+def keep(unit: Unit, sealed: Sealed) -> None:
+    values = {name: getattr(sealed, name) for name in ("log", "year", "size", "note", "at")}
+    unit.write(insert(checkpoints_table), values | {"log": sealed.log.value})
+
+
+def newest(unit: Unit, log: Log, year: int) -> Sealed | None:
+    """The checkpoint of the largest tree."""
+    row = unit.fetch_one(_NEWEST, {"log": log.value, "year": year})
+    return Sealed(log, year, int(row[0]), str(row[1]), int(row[2])) if row else None
+
+
+def around(unit: Unit, log: Log, year: int, *, least: int = 0, most: int | None = None) -> Iterator[Sealed]:
+    """Checkpoints of at least, or at most so many leaves, the largest first."""
+    query = select(_COLUMNS.size, _COLUMNS.note, _COLUMNS.at)
+    query = query.where(_COLUMNS.log == log.value, _COLUMNS.year == year, _COLUMNS.size >= least)
+    if most is not None:
+        query = query.where(_COLUMNS.size <= most)
+    for row in unit.stream(query.order_by(_COLUMNS.size.desc())):
+        yield Sealed(log, year, int(row[0]), str(row[1]), int(row[2]))
+
+
+def add_cosignature(unit: Unit, sealed: Sealed, witness: str, line: str, now: int) -> None:
+    unit.write(
+        insert(cosignatures_table),
+        {
+            "log": sealed.log.value,
+            "year": sealed.year,
+            "size": sealed.size,
+            "witness": witness,
+            "line": line,
+            "at": now,
+        },
+    )
+
+
+def cosignatures(unit: Unit, sealed: Sealed) -> dict[str, str]:
+    """The signature lines under a checkpoint, by witness."""
+    column = cosignatures_table.c
+    query = select(column.witness, column.line).where(
+        column.log == sealed.log.value, column.year == sealed.year, column.size == sealed.size
+    )
+    return {str(row[0]): str(row[1]) for row in unit.fetch_all(query.order_by(column.witness))}
