@@ -1,4 +1,4 @@
-"""Checkpoints of the logs, what witnesses put under them, and the keys that signed them: rows in and out.
+"""Checkpoints of the logs, what witnesses put under them, and the keys that signed them: rows in and out."""
 
 from __future__ import annotations
 
