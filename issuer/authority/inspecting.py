@@ -14,6 +14,7 @@ from issuer.claims.wire import to_plain
 from issuer.errors import NotFound
 from issuer.keys.nkeys import PublicKey
 from issuer.store import hierarchy, keys
+from issuer.store.checkpoints import log_keys
 from issuer.store.hierarchy import Account, Operator
 from issuer.store.unit import Unit
 from issuer.tokens.envelope import decode
@@ -200,7 +201,8 @@ def key_rows(unit: Unit, _: None = None) -> Iterator[dict[str, Any]]:
     """Every key: whose it is and whether its seed is here; and the keys tokens mention but we never saw."""
     owners: dict[int, tuple[str, str]] = {}
     roles: dict[str, str] = {}
-    mentioned: dict[str, tuple[str, str]] = {}
+    logs = {key.public: (f"log {key.origin}", "") for key in log_keys(unit)}
+    mentioned: dict[str, tuple[str, str]] = {**logs}
     for operator in hierarchy.operators(unit):
         owners[operator.id] = (operator.name, operator.public)
         authority: OperatorClaims = _head(unit, "operator", operator.id)[1]
@@ -215,7 +217,8 @@ def key_rows(unit: Unit, _: None = None) -> Iterator[dict[str, Any]]:
             if claims.nats.authorization.xkey:
                 mentioned[claims.nats.authorization.xkey] = owners[account.id]
     for row in keys.all_keys(unit):
-        signing = row.purpose == "signing" or row.public in mentioned
+        of_log = row.public in logs
+        signing = not of_log and (row.purpose == "signing" or row.public in mentioned)
         name, parent = mentioned.get(row.public) or _owner(unit, row, owners)
         seen = mentioned.pop(row.public, None) is not None
         identity = row.purpose == "identity" and name != ""
@@ -224,7 +227,7 @@ def key_rows(unit: Unit, _: None = None) -> Iterator[dict[str, Any]]:
             "pub": row.public,
             "parent": parent,
             "expected_kind": _KINDS.get(row.role, row.role),
-            "purpose": row.purpose,
+            "purpose": "log" if of_log else row.purpose,
             "role": roles.get(row.public),
             "signing": signing and row.role != "X",
             "curve": row.role == "X",

@@ -138,7 +138,7 @@ def test_every_setting_can_be_given_in_every_way(tmp_path: Path) -> None:
     values: dict[str, Any] = {
         "data_dir": "/d", "database": "sqlite:///x", "master_key_file": "/k", "operator": "o", "account": "a",
         "nats_urls": "nats://h:1,tls://i", "tls_ca": "/ca", "tls_cert": "/c", "tls_key": "/tk",
-        "output": "json", "timeout": "3", "actor": "me",
+        "output": "json", "timeout": "3", "actor": "me", "log_origin": "log.example",
     }  # fmt: skip
     assert set(values) == set(NAMES)
     by_flag = load(values, {})

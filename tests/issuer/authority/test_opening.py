@@ -19,6 +19,9 @@ KEY = base64.b64encode(bytes(range(32))).decode()
 NOW = 1_700_000_000
 
 
+FOUNDED = ["store.created", "custody.created", "log.key-created"]
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return load({"data_dir": str(tmp_path / "data")}, {})
@@ -28,10 +31,10 @@ def test_founding_makes_a_key_file_and_writes_it_down(settings: Settings) -> Non
     database = create_store(settings, {}, actor=ADA, now=NOW)
     assert settings.master_key_file.exists()
     with database.reading() as unit:
-        assert [entry.body.code for entry in read(unit)] == ["store.created", "custody.created"]
+        assert [entry.body.code for entry in read(unit)] == FOUNDED
     again = create_store(settings, {}, actor=ADA, now=NOW)
     with again.reading() as unit:
-        assert len(list(read(unit))) == 2
+        assert len(list(read(unit))) == 3
     database.close()
     again.close()
 
@@ -66,6 +69,6 @@ def test_a_store_whose_maker_was_stopped_gets_its_key_at_the_next_use(settings: 
     authority = open_authority(settings, {}, clock=lambda: NOW, database=database)
     assert settings.master_key_file.exists()
     with database.reading() as unit:
-        assert [entry.body.code for entry in read(unit)] == ["store.created", "custody.created"]
+        assert [entry.body.code for entry in read(unit)] == FOUNDED
     assert unlock(settings, {}, database=database, now=NOW).master_key_id == authority.keyring.master_key_id
     database.close()

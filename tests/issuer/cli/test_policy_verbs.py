@@ -11,6 +11,7 @@ import pytest
 from issuer.cli.output import Screen
 from issuer.cli.workspace import Workspace
 from issuer.grants import Identity
+from issuer.store import hierarchy
 from issuer.store.grants import add_sessions
 from issuer.store.identities import keep_identities
 from tests.issuer.cli.conftest import Run
@@ -55,10 +56,11 @@ def remembered(desk: Run, data_dir: Path) -> Identity:
     )
     workspace = Workspace({"data_dir": str(data_dir)}, Screen(quiet=True))
     with workspace.database.noting() as unit:
-        keep_identities(unit, 1, [who], workspace.now)
+        (operator,) = hierarchy.operators(unit)
+        keep_identities(unit, operator.id, [who], workspace.now)
         add_sessions(
             unit,
-            1,
+            operator.id,
             [session(1, identity=who.digest(), issuer=ISSUER, subject="ann", started_at=workspace.now)],
         )
     workspace.close()

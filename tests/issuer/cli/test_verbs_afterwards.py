@@ -110,7 +110,8 @@ def test_keys_are_listed_given_out_and_taken_back(acme: Run, tmp_path: Path, run
     acme("edit", "account", "--sk", "generate")
     rows = acme("list", "keys", "--json").json
     assert all(row["stored"] and row["referenced"] for row in rows)
-    assert {row["expected_kind"] for row in rows} == {"operator", "account", "user"}
+    assert {row["expected_kind"] for row in rows} == {"operator", "account", "user", "server"}
+    assert [row["name"][:13] for row in rows if row["purpose"] == "log"] == ["log accredit-"]
     assert [row["expected_kind"] for row in acme("keys", "list", "-o", "--json").json] == ["operator"]
     assert not any("seed" in row for row in rows)
     signing = next(row for row in rows if row["signing"])
