@@ -40,6 +40,7 @@ TIME_BACK = 600
 """Seconds a clock may go back between two events without being remarked."""
 STATE = re.compile(r"(operator|account|user)\.(?!.*proved)")
 LINE_LIMIT = 1 << 26
+STRICT = "strict_signing_key_usage"
 
 
 class Fault(Exception):
@@ -587,14 +588,18 @@ class Check:
     def token(self, key: str, text: str) -> dict[str, Any]:
         """The claims of a token whose signature is that of the key it names."""
         message, _, signature = text.rpartition(".")
+        signed = message
         try:
+            header = document(base64.urlsafe_b64decode(message.partition(".")[0] + "=="), "its header")
+            if str(header.get("alg")).lower() == "ed25519":
+                signed = message.partition(".")[2]  # the first format of tokens
             payload = base64.urlsafe_b64decode(message.partition(".")[2] + "==")
             claims = document(payload, f"the token of {key}")
             raw = base64.urlsafe_b64decode(signature + "==")
             issuer = base64.b32decode(str(claims.get("iss")))[1:33]
         except ValueError:
             raise tampered(f"the token of {key} cannot be read") from None
-        if claims.get("sub") != key or not ed25519(issuer, message.encode(), raw):
+        if claims.get("sub") != key or not ed25519(issuer, signed.encode(), raw):
             raise tampered(f"the token of {key} is not signed by {claims.get('iss')}")
         return claims
 
@@ -603,19 +608,14 @@ class Check:
         key, issuer, nats = claims["sub"], claims["iss"], claims["nats"]
         if key[0] == "O":
             return bool(issuer == key)
+        operators = [each for each in above.values() if each["sub"][0] == "O"]
         if key[0] == "A":
-            signers = [each for each in above.values() if each["sub"][0] == "O"]
-        else:
-            signers = [
-                above[account] for account in [nats.get("issuer_account") or issuer] if account in above
-            ]
-        for signer in signers:
-            told = signer["nats"].get("signing_keys") or []
-            if issuer in [each["key"] if isinstance(each, dict) else each for each in told]:
-                return True
-            if issuer == signer["sub"] and not signer["nats"].get("strict_signing_key_usage"):
-                return True
-        return False
+            return any(signs(each, issuer, bool(each["nats"].get(STRICT))) for each in operators)
+        owner = above.get(nats.get("issuer_account") or claims.get("issuer_account") or issuer)
+        if owner is None:
+            return False
+        strict = any(each["nats"].get(STRICT) and signs(each, owner["iss"], False) for each in operators)
+        return signs(owner, issuer, strict)
 
     # 7, 8
 
@@ -636,6 +636,14 @@ class Check:
             count += 1
         self.bundle.read_rest()
         return f"{count} people told in clear"
+
+
+def signs(claims: dict[str, Any], key: str, strict: bool) -> bool:  # noqa: FBT001
+    """Whether a key signs for an operator or an account; where usage is strict its identity does not."""
+    told = claims["nats"].get("signing_keys") or []
+    return (
+        not strict if key == claims["sub"] else key in [e["key"] if isinstance(e, dict) else e for e in told]
+    )
 
 
 class Walk:
