@@ -146,6 +146,8 @@ VERBS: Final[Table] = {
         "the record of every change and refusal",
         list=("issuer.cli.audit:list_events", "events"),
         verify=("issuer.cli.audit:verify", "prove that nothing in it was altered"),
+        bundle=("issuer.cli.evidence:bundle", "evidence of a period in one file, for an auditor"),
+        check=("issuer.cli.evidence:check", "check such a file, as the auditor does"),
     ),
     "up": ("web.cli:up", "everything in one process, with a broker of its own"),
     "serve": ("web.cli:serve", "the service beside NATS servers of your own"),

@@ -15,7 +15,6 @@ from issuer.store.schema import tokens as tokens_table
 from issuer.store.unit import EVENTS, Log, Unit
 
 _AT_ONCE: Final = 500
-_OF_STATE: Final = ("operator.%", "account.%", "user.%")
 
 
 def first_since(unit: Unit, log: Log, at: int) -> int:
@@ -53,13 +52,13 @@ def bodies_of(unit: Unit, log: Log, seqs: Iterable[int]) -> Iterator[tuple[int, 
             yield int(row[0]), str(row[1])
 
 
-def bodies_of_state(unit: Unit, before: int, *, since: int = 1) -> Iterator[str]:
-    """Events about operators, accounts and users, from one on and before another."""
+def bodies_with(unit: Unit, low: int, high: int, codes: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Events of ours with certain codes (`user.%` for all about users), both ends included."""
     column = events_table.c
-    query = select(column.body).where(column.seq >= since, column.seq < before)
-    query = query.where(or_(*(column.code.like(each) for each in _OF_STATE)))
+    query = select(column.seq, column.body).where(column.seq.between(low, high))
+    query = query.where(or_(*(column.code.like(each) for each in codes)))
     for row in unit.stream(query.order_by(column.seq)):
-        yield str(row[0])
+        yield int(row[0]), str(row[1])
 
 
 def tokens_of(unit: Unit, kind: str) -> Iterator[tuple[PublicKey, str, str]]:

@@ -20,7 +20,7 @@ from issuer.audit.checkpoints import NoLogKey
 from issuer.audit.evidence.archive import Archive
 from issuer.audit.evidence.gaps import gaps
 from issuer.audit.evidence.scope import Scope
-from issuer.audit.evidence.state import State
+from issuer.audit.evidence.state import OF_STATE, State
 from issuer.audit.evidence.tokens import token_rows
 from issuer.audit.log import Body, commitments_of
 from issuer.audit.note import sign_note
@@ -30,7 +30,7 @@ from issuer.errors import Defect
 from issuer.keys.nkeys import raw_public
 from issuer.store import checkpoints, persons, tiles
 from issuer.store.checkpoints import Sealed
-from issuer.store.spans import bodies_between, bodies_of, bodies_of_state, first_since
+from issuer.store.spans import bodies_between, bodies_of, bodies_with, first_since
 from issuer.store.unit import Log, Unit
 from issuer.tokens.signer import Signer
 
@@ -91,7 +91,9 @@ class Gathering:
         self._people: set[str] = set()
         self._proving: set[int] = set()
 
-    def write(self, reports: Iterable[Report], *, people: bool, framework: str) -> None:
+    def write(
+        self, texts: Iterable[tuple[str, bytes]], reports: Iterable[Report], *, people: bool, framework: str
+    ) -> None:
         """All files of the bundle."""
         unit, archive, evidence = self._unit, self._archive, self.evidence
         evidence.low = first_since(unit, Log.ADMIN, evidence.period.since)
@@ -104,6 +106,8 @@ class Gathering:
         archive.add("people.jsonl", self._openings() if people else ())
         archive.add("keys.json", [_line(self._key_file())])
         archive.add("verify.py", [files(__package__).joinpath("verify.py").read_bytes()])
+        for name, text in texts:
+            archive.add(name, [text])
         for name, report in reports:
             archive.add(name, report(unit, evidence))
         self._sign(
@@ -124,13 +128,13 @@ class Gathering:
     def _states(self) -> None:
         """The state before the period, and after it."""
         evidence, scope = self.evidence, self.evidence.scope
-        for text in bodies_of_state(self._unit, evidence.low):
+        for _, text in bodies_with(self._unit, 1, evidence.low - 1, OF_STATE):
             body = _DECODER.decode(text)
             if scope.holds(body):
                 evidence.first.follow(body)
         self._proving = {head.seq for head in evidence.first.heads.values()}
         evidence.last = evidence.first.copy()
-        for text in bodies_of_state(self._unit, evidence.high + 1, since=evidence.low):
+        for _, text in bodies_with(self._unit, evidence.low, evidence.high, OF_STATE):
             body = _DECODER.decode(text)
             if scope.holds(body):
                 evidence.last.follow(body)

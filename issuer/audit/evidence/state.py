@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from issuer.audit.log import Body
+
+OF_STATE: Final = ("operator.%", "account.%", "user.%")
+"""Codes of the events that may give or take a token."""
 
 
 class Head(NamedTuple):

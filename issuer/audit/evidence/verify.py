@@ -439,8 +439,13 @@ class State:
             if target.startswith("A"):
                 self.heads = {key: head for key, head in self.heads.items() if head[1] != target}
         elif body.get("after"):
-            account = body.get("detail", {}).get("account", "") if target.startswith("U") else ""
-            self.heads[target] = (body["after"], account, body["seq"])
+            self.heads[target] = head_of(body)
+
+
+def head_of(body: dict[str, Any]) -> tuple[str, str, int]:
+    """Of an event that gives a token: its hash, the account if it is a user's, and the event's number."""
+    account = body.get("detail", {}).get("account", "") if body["target"].startswith("U") else ""
+    return body["after"], account, body["seq"]
 
 
 class Check:
@@ -558,14 +563,14 @@ class Check:
             if head is None or key in seen:
                 raise tampered(f"a token of {key} is not one of the last state")
             seen.add(key)
-            if row["token"] is None:
-                withheld += 1
-                if row["sha256"] != head[0]:
-                    raise tampered(f"the token of {key} is not the one its event tells of")
-                continue
-            if hashlib.sha256(row["token"].encode()).hexdigest() != head[0]:
+            token = row["token"]
+            digest = row["sha256"] if token is None else hashlib.sha256(token.encode()).hexdigest()
+            if not digest == row["sha256"] == head[0]:
                 raise tampered(f"the token of {key} is not the one its event tells of")
-            claims = self.token(key, row["token"])
+            if token is None:
+                withheld += 1
+                continue
+            claims = self.token(key, token)
             if key[0] in "OA":
                 above[key] = claims
             counts = self.descends(claims, above)
@@ -748,9 +753,10 @@ class Walk:
         if self.log != "admin":
             return
         if seq < self.low:
-            told_of = self.check.proving.pop(body.get("after", ""), [])
-            if any((body["target"], seq) != (key, self.check.state.heads[key][2]) for key in told_of):
-                raise tampered(f"event {seq} is not where the first state has its token from")
+            heads = self.check.state.heads
+            for key in self.check.proving.pop(body.get("after", ""), []):
+                if key != body["target"] or heads[key] != head_of(body):
+                    raise tampered(f"event {seq} is not where the first state has its token from")
         elif seq <= self.high:
             self.check.state.follow(body)
 
