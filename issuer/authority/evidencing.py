@@ -19,19 +19,19 @@ from issuer.errors import PeerError
 from issuer.store import checkpoints
 from issuer.store.unit import Log
 
-README: Final = """This is evidence of what was done in one installation of Accredit: who was given access, by whom, when it
-was taken away, and what was refused. Begin with reports/index.html.
+README: Final = """This is evidence of what was done in one installation of Accredit: who was given access,
+by whom, when it was taken away, and what was refused. Begin with reports/index.html.
 
 To check it, with nothing but Python 3.9 or newer:
 
     python3 verify.py THIS-FILE.zip
 
-Take verify.py from a place you trust: the one in here was put here by whom you check. Give it the key of the
-log as you know it (--log-key), and a checkpoint that you kept from before (--checkpoint).
+Take verify.py from a place you trust: the one in here was put here by whom you check. Give it the
+key of the log as you know it (--log-key), and a checkpoint that you kept from before (--checkpoint).
 
-What it cannot show: that everything that happened was written down, that the clock was right, and that nothing
-was rewritten before the first witness saw it. The part of the log that is not of this bundle is in it as
-hashes only.
+What it cannot show: that everything that happened was written down, that the clock was right, and that
+nothing was rewritten before the first witness saw it. The part of the log that is not of this bundle is
+in it as hashes only.
 """
 
 

@@ -74,8 +74,8 @@ def reports(*, people: bool) -> list[Report]:
         rows: Iterator[Row] = ((code, _title(code), count) for code, count in sorted(counted.items()))
         words = (
             f"Period {_when(evidence.period.since)} to {_when(evidence.period.until)}, "
-            f"scope {evidence.scope}: events {evidence.low} to {evidence.high} of the log. Made {_when(evidence.made_at)}. "
-            "Check it with: python3 verify.py BUNDLE.zip"
+            f"scope {evidence.scope}: events {evidence.low} to {evidence.high} of the log. "
+            f"Made {_when(evidence.made_at)}. Check it with: python3 verify.py BUNDLE.zip"
         )
         return _page("Evidence", words, ("Event", "What happened", "How often"), rows, links=_LINKS)
 
