@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import or_, select
 
-from issuer.keys.nkeys import PublicKey
+from issuer.errors import Defect
 from issuer.store.schema import events as events_table
 from issuer.store.schema import keys as keys_table
 from issuer.store.schema import tokens as tokens_table
@@ -61,9 +61,22 @@ def bodies_with(unit: Unit, low: int, high: int, codes: Iterable[str]) -> Iterat
         yield int(row[0]), str(row[1])
 
 
-def tokens_of(unit: Unit, kind: str) -> Iterator[tuple[PublicKey, str, str]]:
-    """Every token of a kind there ever was: whose, its hash, the token."""
-    query = select(keys_table.c.public, tokens_table.c.sha256, tokens_table.c.token)
+def tokens_of(unit: Unit, wanted: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """The tokens of these keys with these hashes, in that order.
+
+    Raises:
+        Defect: one of them was never signed here.
+    """
+    pairs = iter(wanted)
+    blocks = unit.key_blocks()
+    query = select(tokens_table.c.sha256, tokens_table.c.token)
     query = query.join(keys_table, keys_table.c.id == tokens_table.c.key_id)
-    for row in unit.stream(query.where(tokens_table.c.kind == kind).order_by(tokens_table.c.id)):
-        yield PublicKey(row[0]), str(row[1]), str(row[2])
+    while batch := list(islice(pairs, _AT_ONCE)):
+        publics, hashes = zip(*batch, strict=True)
+        known = (keys_table.c.block.in_(blocks), keys_table.c.public.in_(publics))
+        rows = unit.fetch_all(query.where(*known, tokens_table.c.sha256.in_(hashes)))
+        found = {str(row[0]): str(row[1]) for row in rows}
+        for public, sha256 in batch:
+            if sha256 not in found:
+                raise Defect(f"the token of {public} that an event tells of is not in the store")
+            yield found[sha256]

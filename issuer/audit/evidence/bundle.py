@@ -146,25 +146,23 @@ class Gathering:
         proving = sorted(self._proving) if log is Log.ADMIN else []
         begins = min([low, high + 1, *proving[:1]])
         planted = tiles.trees(self._unit, log)
-        years = {}
+        years: dict[str, tuple[int, int]] = {}
         for year, first in planted.items():
             tree = StoredTree(self._unit, log, year)
             if first <= max(high, 1) and first + tree.size > begins:
-                years[str(year)] = first
-                self._tree(tree, log, low, high, [seq for seq in proving if seq < low])
-        return {
-            "complete": self.evidence.scope.is_all,
-            "first_seq": low,
-            "last_seq": high,
-            "years": years,
-        }
+                opening = self._opening(tree, log, low)
+                years[str(year)] = (first, opening.size if opening else 0)
+                self._tree(tree, opening, log, (low, high), [seq for seq in proving if seq < low])
+        complete = log is Log.SERVERS or self.evidence.scope.is_all
+        return {"complete": complete, "first_seq": low, "last_seq": high, "years": years}
 
-    def _tree(self, tree: StoredTree, log: Log, low: int, high: int, proving: list[int]) -> None:
+    def _tree(
+        self, tree: StoredTree, opening: Sealed | None, log: Log, span: tuple[int, int], proving: list[int]
+    ) -> None:
         folder, first = f"log/{log.value}/{tree.year}/", tree.first
-        closing = self._closing(tree, log, high)
-        opening = self._opening(tree, log, low)
+        closing = self._closing(tree, log, span[1])
         present = array("Q")
-        self._archive.add(folder + "events.jsonl", self._events(tree, log, (low, high), proving, present))
+        self._archive.add(folder + "events.jsonl", self._events(tree, log, span, proving, present))
         self.evidence.events += len(present)
         cuts = [opening.size] if opening else []
         self._archive.add(

@@ -17,26 +17,23 @@ Claims = dict[str, Any]
 
 
 def token_rows(unit: Unit, state: State) -> Iterator[dict[str, Any]]:
-    """A row for each head: the token, None if whoever finds it could connect by it (bearer tokens), and
-    whether the key that signed it may still do so. What is above a token comes before it."""
+    """A row for each head, in the order of the state: the token, None if whoever finds it could connect
+    by it (bearer tokens), and whether the key that signed it may still do so."""
     above: dict[str, Claims] = {}
-    for kind in ("operator", "account", "user"):
-        done: set[str] = set()
-        for key, sha256, token in tokens_of(unit, kind):
-            head = state.heads.get(key)
-            if head is None or head.sha256 != sha256 or key in done:
-                continue
-            done.add(key)
-            claims = plain_claims(Token(token))
-            if kind != "user":
-                above[key] = claims
-            withheld = kind == "user" and _is_bearer(claims, above)
-            yield {
-                "key": key,
-                "sha256": sha256,
-                "token": None if withheld else token,
-                "counts": counts(claims, above),
-            }
+    rows = list(state.rows())
+    tokens = tokens_of(unit, ((row["key"], row["sha256"]) for row in rows))
+    for row, token in zip(rows, tokens, strict=True):
+        key = row["key"]
+        claims = plain_claims(Token(token))
+        if not key.startswith("U"):
+            above[key] = claims
+        withheld = key.startswith("U") and _is_bearer(claims, above)
+        yield {
+            "key": key,
+            "sha256": row["sha256"],
+            "token": None if withheld else token,
+            "counts": None if withheld else counts(claims, above),
+        }
 
 
 def counts(claims: Claims, above: dict[str, Claims]) -> bool:

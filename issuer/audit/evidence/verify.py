@@ -243,6 +243,8 @@ class Note:
                 if dash != "\u2014" or not gap or not lines.endswith("\n") or len(packed) < 5:
                     raise ValueError  # noqa: TRY301
                 self.lines.append((name, packed[:4], packed[4:]))
+            if len({line[:2] for line in self.lines}) != len(self.lines):
+                raise ValueError  # noqa: TRY301
         except (ValueError, UnicodeDecodeError):
             raise tampered(f"{what} is not a signed note") from None
         self.what = what
@@ -423,11 +425,13 @@ class State:
 
     def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
         self.heads: dict[str, tuple[str, str, int]] = {}
+        before = (0, 0)
         for row in rows:
-            key = str(row.get("key"))
-            if key in self.heads:
-                raise tampered(f"{key} is in a state twice")
-            self.heads[key] = (str(row.get("sha256")), str(row.get("account")), int(row.get("seq", 0)))
+            place = ("OAU".index(row["key"][0]), row["seq"])
+            if row["key"] in self.heads or place < before:
+                raise tampered("a state is not in order")
+            self.heads[row["key"]] = (row["sha256"], row["account"], row["seq"])
+            before = place
 
     def follow(self, body: dict[str, Any]) -> None:
         """What an event changes."""
@@ -472,7 +476,7 @@ class Check:
         self.keys = document(self.bundle.text("keys.json"), "keys.json")
         self.log_keys = [base64.b64decode(key) for key in self.keys["log_keys"]]
         if self.options.log_key:
-            pinned = base64.b64decode(self.options.log_key.rpartition("+")[2])[-32:]
+            pinned = base64.b64decode(self.options.log_key.split("+", 2)[-1])[-32:]
             if pinned not in self.log_keys:
                 raise tampered("the log's key is not the one you named")
         else:
@@ -494,19 +498,20 @@ class Check:
     # 3
 
     def trees(self) -> Iterator[tuple[str, int, int]]:
-        """Log, year and the sequence number of leaf 0."""
+        """Log, year and the sequence number of leaf 0, oldest first."""
         for log, about in sorted(self.manifest["logs"].items()):
-            for year, first in sorted(about["years"].items()):
-                yield log, int(year), int(first)
+            for year, (first, _) in sorted(about["years"].items()):
+                yield log, int(year), first
 
     def checkpoint(self, log: str, year: int, which: str) -> Note | None:
         name, origin = f"log/{log}/{year}/checkpoint.{which}", f"{self.keys['origin']}/{log}/{year}"
-        if which == "first" and name not in self.bundle.files:
+        told = self.manifest["logs"][log]["years"][str(year)][1]
+        if which == "first" and not told:
             return None
         note = Note(self.bundle.text(name), name)
         self.by_log(note, origin, self.log_keys)
-        if note.tree()[0] != origin:
-            raise tampered(f"{name} is of another log")
+        if note.tree()[0] != origin or (which == "first" and note.tree()[1] != told):
+            raise tampered(f"{name} is of another log, or another tree")
         return note
 
     def check_checkpoints(self) -> str:
@@ -556,18 +561,18 @@ class Check:
     def check_tokens(self) -> str:
         final = State(self.bundle.rows("state.last.jsonl"))
         above: dict[str, dict[str, Any]] = {}
-        seen, withheld, spent = set(), 0, 0
+        heads, withheld, spent = iter(final.heads.items()), 0, 0
         for row in self.bundle.rows("tokens.jsonl"):
-            key = row["key"]
-            head = final.heads.get(key)
-            if head is None or key in seen:
-                raise tampered(f"a token of {key} is not one of the last state")
-            seen.add(key)
+            key, head = next(heads, ("", ("", "", 0)))
+            if row["key"] != key:
+                raise tampered(f"a token of {row['key']} is not one of the last state, or not in its place")
             token = row["token"]
             digest = row["sha256"] if token is None else hashlib.sha256(token.encode()).hexdigest()
             if not digest == row["sha256"] == head[0]:
                 raise tampered(f"the token of {key} is not the one its event tells of")
             if token is None:
+                if row["counts"] is not None:
+                    raise tampered(f"the token of {key} is not here, and cannot be said to count")
                 withheld += 1
                 continue
             claims = self.token(key, token)
@@ -577,8 +582,9 @@ class Check:
             if counts != row["counts"]:
                 raise tampered(f"the token of {key}: who signed it may {'' if counts else 'not '}do so")
             spent += not counts
-        if len(seen) != len(final.heads):
-            raise incomplete(f"{len(final.heads) - len(seen)} tokens of the last state are missing")
+        left = next(heads, None)
+        if left is not None:
+            raise incomplete(f"the token of {left[0]} is missing")
         operators = [key for key in above if key[0] == "O"]
         if self.options.operator and operators != [self.options.operator]:
             raise tampered("the operator is not the one you named")
@@ -588,7 +594,7 @@ class Check:
             self.notes.append(f"{withheld} bearer tokens are left out: they would let their finder in")
         if spent:
             self.notes.append(f"{spent} tokens count no longer: the key that signed them was taken away")
-        return f"{len(seen)} tokens, verified by {verifier()}"
+        return f"{len(final.heads)} tokens, verified by {verifier()}"
 
     def token(self, key: str, text: str) -> dict[str, Any]:
         """The claims of a token whose signature is that of the key it names."""
@@ -753,10 +759,13 @@ class Walk:
         if self.log != "admin":
             return
         if seq < self.low:
-            heads = self.check.state.heads
-            for key in self.check.proving.pop(body.get("after", ""), []):
-                if key != body["target"] or heads[key] != head_of(body):
-                    raise tampered(f"event {seq} is not where the first state has its token from")
+            if place == 0 and body["code"] == "log.opened":
+                return
+            told_of = self.check.proving.pop(body.get("after", ""), [])
+            if not told_of or any(
+                (key, self.check.state.heads[key]) != (body["target"], head_of(body)) for key in told_of
+            ):
+                raise tampered(f"event {seq} is not where the first state has a token from")
         elif seq <= self.high:
             self.check.state.follow(body)
 
