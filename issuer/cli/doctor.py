@@ -140,18 +140,19 @@ def _private(what: str, path: Path) -> Examined:
 
 
 def _store(workspace: Workspace) -> Iterator[Examined]:
-    from issuer.audit.log import verify_chain
+    from issuer.audit.checking import check_all
     from issuer.store import hierarchy, outbox
+    from issuer.store.unit import Log
 
     database = workspace.database
     yield Examined("store", good=True, words=database.url)
     with database.reading() as unit:
-        bad = verify_chain(unit)
-        seq = unit.log_head().seq
+        walks = [check_all(unit, log) for log in Log]
         waiting = len(outbox.pending(unit))
         operators = sum(1 for _ in hierarchy.operators(unit))
-    words = f"{seq} events, whole" if bad is None else f"breaks at event {bad}"
-    yield Examined("audit log", good=bad is None, words=words)
+    for log, walked in zip(Log, walks, strict=True):
+        words = f"{walked.events} events under {walked.checkpoints} checkpoints, whole"
+        yield Examined(f"log {log.value}", good=walked.fault is None, words=str(walked.fault or words))
     yield Examined(
         "operators",
         good=True if operators else None,

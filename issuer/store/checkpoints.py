@@ -81,6 +81,13 @@ def largest(unit: Unit, log: Log, year: int, most: int) -> Sealed | None:
     return _sealed(unit, log, year, query.order_by(_COLUMNS.size.desc()).limit(1))
 
 
+def between(unit: Unit, log: Log, year: int, least: int, most: int) -> list[Sealed]:
+    """Checkpoints of so many leaves, both ends included, the smallest first."""
+    query = _TREES.where(_COLUMNS.log == log.value, _COLUMNS.year == year, _COLUMNS.size.between(least, most))
+    rows = unit.fetch_all(query.order_by(_COLUMNS.size))
+    return [Sealed(log, year, int(row[0]), str(row[1]), int(row[2])) for row in rows]
+
+
 def add_cosignature(unit: Unit, sealed: Sealed, witness: str, line: str, now: int) -> None:
     unit.write(
         insert(cosignatures_table),
