@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Select, bindparam, insert, select
 
 from issuer.keys.nkeys import PublicKey
+from issuer.store.rows import insert_or
 from issuer.store.schema import checkpoints as checkpoints_table
 from issuer.store.schema import cosignatures as cosignatures_table
 from issuer.store.schema import keys as keys_table
@@ -59,8 +60,10 @@ def add_log_key(unit: Unit, key_id: int, origin: str, now: int) -> None:
 
 
 def keep(unit: Unit, sealed: Sealed) -> None:
+    """Another process may have signed the same tree a moment ago: one note of it is enough."""
     values = {name: getattr(sealed, name) for name in ("log", "year", "size", "note", "at")}
-    unit.write(insert(checkpoints_table), values | {"log": sealed.log.value})
+    statement = insert_or(unit, checkpoints_table).values(values | {"log": sealed.log.value})
+    unit.write(statement.on_conflict_do_nothing())
 
 
 def newest(unit: Unit, log: Log, year: int) -> Sealed | None:
