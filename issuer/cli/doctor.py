@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import click
+
 from issuer.cli.main import FINDINGS, OK
 from issuer.cli.options import verb
 from issuer.cli.workspace import Workspace
@@ -49,9 +51,19 @@ def doctor(workspace: Workspace) -> int:
 
 
 @verb()
-def migrate(workspace: Workspace) -> None:
+@click.option(
+    "--app-role",
+    metavar="ROLE",
+    help="on PostgreSQL: the role services connect as gets what they need, no more",
+)
+def migrate(workspace: Workspace, app_role: str | None) -> None:
     """Bring the store to this version. Take a backup first; nobody else may write meanwhile."""
     workspace.create()
+    if app_role is not None:
+        from issuer.store.application_role import grant_application_role
+
+        grant_application_role(workspace.settings.database, app_role)
+        workspace.screen.say(f"role {app_role} may add to the logs and the tokens, and change none of them")
     workspace.screen.say(f"store {workspace.database.url} is at this version")
     workspace.finish({"database": workspace.database.url})
 
