@@ -7,6 +7,7 @@ and the next event about the same person begins anew.
 
 from __future__ import annotations
 
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable
@@ -22,6 +23,8 @@ from issuer.store.unit import Unit
 
 MARK: Final = "~"
 _LENGTH: Final = 44
+LOOKS_LIKE_ONE: Final = re.compile("~[A-Za-z0-9_-]{43}")
+"""Whatever in a text may be a commitment."""
 _SALT: Final = 16
 # Parameters of one statement; both engines take many more.
 _AT_ONCE: Final = 500

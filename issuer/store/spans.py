@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from issuer.errors import Defect
 from issuer.store.schema import events as events_table
@@ -59,6 +59,13 @@ def bodies_with(unit: Unit, low: int, high: int, codes: Iterable[str]) -> Iterat
     query = query.where(or_(*(column.code.like(each) for each in codes)))
     for row in unit.stream(query.order_by(column.seq)):
         yield int(row[0]), str(row[1])
+
+
+def count_codes(unit: Unit, low: int, high: int) -> dict[str, int]:
+    """How many events of ours there are of each code, both ends included."""
+    column = events_table.c
+    query = select(column.code, func.count()).where(column.seq.between(low, high)).group_by(column.code)
+    return {str(row[0]): int(row[1]) for row in unit.fetch_all(query)}
 
 
 def tokens_of(unit: Unit, wanted: Iterable[tuple[str, str]]) -> Iterator[str]:

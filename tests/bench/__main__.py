@@ -9,6 +9,7 @@ from tests.bench.measure import report
 
 # A later issue adds its group here: a module with `rows() -> Iterator[Row]`.
 GROUPS = {
+    "audit": "tests.bench.audit",
     "authority": "tests.bench.authority",
     "broker": "tests.bench.broker",
     "callout": "tests.bench.callout",

@@ -7,13 +7,15 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
 from issuer.errors import AlreadyExists, Unavailable
 
 # Level 6 takes three times as long for a tenth less.
-_LEVEL: Final = 2
+_LEVEL: Final = 1
+_AT_ONCE: Final = 1000
 # The same evidence makes the same file.
 _NO_TIME: Final = (1980, 1, 1, 0, 0, 0)
 _MODE: Final = 0o100644 << 16
@@ -33,16 +35,18 @@ class Archive:
         self.files: dict[str, tuple[int, str]] = {}
 
     def add(self, name: str, pieces: Iterable[bytes]) -> int:
-        """One file; how many pieces it had."""
+        """One file; how many pieces it had. They are packed some thousand at a time."""
         info = zipfile.ZipInfo(name, _NO_TIME)
         info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, _MODE
         digest, size, count = sha256(), 0, 0
         with self._file.open(info, "w", force_zip64=True) as file:
-            for piece in pieces:
-                digest.update(piece)
-                file.write(piece)
-                size += len(piece)
-                count += 1
+            waiting = iter(pieces)
+            while batch := list(islice(waiting, _AT_ONCE)):
+                joined = b"".join(batch)
+                digest.update(joined)
+                file.write(joined)
+                size += len(joined)
+                count += len(batch)
         self.files[name] = (size, digest.hexdigest())
         return count
 

@@ -22,7 +22,7 @@ from issuer.audit.evidence.gaps import gaps
 from issuer.audit.evidence.scope import Scope
 from issuer.audit.evidence.state import OF_STATE, State
 from issuer.audit.evidence.tokens import token_rows
-from issuer.audit.log import Body, commitments_of
+from issuer.audit.log import Body
 from issuer.audit.note import sign_note
 from issuer.audit.tiles import StoredTree
 from issuer.audit.tree import consistency_path
@@ -188,16 +188,16 @@ class Gathering:
         if begin > 1:
             earlier.add(begin)  # leaf 0 holds the tree to the one of the year before
         before = sorted(seq for seq in earlier if not low <= seq <= high)
+        whole = log is Log.SERVERS or self.evidence.scope.is_all
         for seq, text in bodies_of(self._unit, log, before):
-            yield self._given(seq, _DECODER.decode(text), text, present)
+            yield self._given(seq, text, present)
         for seq, text in bodies_between(self._unit, log, low, high):
-            body = _DECODER.decode(text)
-            if log is Log.SERVERS or seq == begin > 1 or self.evidence.scope.holds(body):
-                yield self._given(seq, body, text, present)
+            if whole or seq == begin > 1 or self.evidence.scope.holds(_DECODER.decode(text)):
+                yield self._given(seq, text, present)
 
-    def _given(self, seq: int, body: Body, text: str, present: array[int]) -> bytes:
+    def _given(self, seq: int, text: str, present: array[int]) -> bytes:
         present.append(seq)
-        self._people.update(commitments_of(body))
+        self._people.update(persons.LOOKS_LIKE_ONE.findall(text))
         return text.encode() + b"\n"
 
     def _closing(self, tree: StoredTree, log: Log, high: int) -> Sealed:

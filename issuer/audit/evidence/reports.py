@@ -15,7 +15,7 @@ from issuer.audit.catalogue import CATALOGUE, EventCode
 from issuer.audit.evidence.bundle import Evidence, Report
 from issuer.audit.log import Body, commitments_of, opened
 from issuer.store import persons
-from issuer.store.spans import bodies_with
+from issuer.store.spans import bodies_with, count_codes
 from issuer.store.unit import Unit
 
 _DECODER: Final = msgspec.json.Decoder(Body)
@@ -34,6 +34,8 @@ _REFUSED: Final = ("act.refused", "act.failed", "login.refused", "delivery.refus
                    "delivery.lost")  # fmt: skip
 _KEYS: Final = ("key.%", "creds.%", "custody.%", "log.%", "token.%", "export.%", "evidence.%", "person.%")
 _PROOF: Final = ("delivery.proved", "account.deletion-proved", "identity.evicted")
+
+_TITLES: Final = {entry.code.value: entry.title for entry in CATALOGUE.values()}
 
 Row = tuple[object, ...]
 
@@ -70,7 +72,10 @@ def reports(*, people: bool) -> list[Report]:
         )
 
     def index(unit: Unit, evidence: Evidence) -> Iterator[bytes]:
-        counted = Counter(body.code for body in events(unit, evidence, ("%",)))
+        if evidence.scope.is_all:
+            counted = count_codes(unit, evidence.low, evidence.high)
+        else:
+            counted = Counter(body.code for body in events(unit, evidence, ("%",)))
         rows: Iterator[Row] = ((code, _title(code), count) for code, count in sorted(counted.items()))
         words = (
             f"Period {_when(evidence.period.since)} to {_when(evidence.period.until)}, "
@@ -181,7 +186,9 @@ def _page(
 
 def _cell(value: Any) -> str:
     # What is not a character of text, or turns it round, is shown as what it is.
-    text = "".join(c if c.isprintable() or c == " " else f"\\u{ord(c):04x}" for c in str(value))
+    text = str(value)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return escape(text)
 
 
@@ -191,7 +198,7 @@ def _of(body: Body) -> str:
 
 
 def _title(code: str) -> str:
-    return CATALOGUE[EventCode(code)].title if code in set(EventCode) else code
+    return _TITLES.get(code, code)
 
 
 def _when(at: int) -> str:

@@ -40,6 +40,7 @@ TIME_BACK = 600
 """Seconds a clock may go back between two events without being remarked."""
 STATE = re.compile(r"(operator|account|user)\.(?!.*proved)")
 LINE_LIMIT = 1 << 26
+READ = json.JSONDecoder().raw_decode
 STRICT = "strict_signing_key_usage"
 
 
@@ -377,15 +378,16 @@ class Bundle:
         digest = hashlib.sha256()
         try:
             with self.zip.open(name) as file:
+                rest = b""
                 while True:
-                    lines = file.readlines(1 << 20)
-                    if not lines:
+                    piece = file.read(1 << 18)
+                    if not piece:
                         break
-                    digest.update(b"".join(lines))
-                    for line in lines:
-                        if not line.endswith(b"\n"):
-                            raise tampered(f"{name} ends within a line")  # noqa: TRY301
-                        yield line[:-1]
+                    digest.update(piece)
+                    *lines, rest = (rest + piece).split(b"\n")
+                    yield from lines
+                if rest:
+                    raise tampered(f"{name} ends within a line")  # noqa: TRY301
         except (zipfile.BadZipFile, EOFError, OSError, ValueError) as fault:
             raise tampered(f"{name} cannot be read: {type(fault).__name__}") from None
         except Exception as fault:
@@ -412,10 +414,11 @@ class Bundle:
 
 def document(raw: bytes, what: str) -> dict[str, Any]:
     try:
-        found = json.loads(raw)
+        text = raw.decode()
+        found, end = READ(text)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        found, end, text = None, 0, ""
+    if not isinstance(found, dict) or end != len(text.rstrip()):
         raise tampered(f"{what}: not JSON")
     return found
 
