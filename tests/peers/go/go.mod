@@ -5,6 +5,7 @@ go 1.25.0
 require (
 	github.com/nats-io/jwt/v2 v2.8.3
 	github.com/nats-io/nkeys v0.4.17
+	golang.org/x/mod v0.30.0
 )
 
 require (
