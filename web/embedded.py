@@ -30,6 +30,7 @@ from issuer.store.hierarchy import Operator
 from issuer.store.unit import Unit
 from web.app import application
 from web.broker_inside import BrokerInside
+from web.ingesting import ingesting
 from web.ready import Ready, remove
 from web.running import Part, http_part, listen, run_together, stopped_by_signals
 from web.server_process import ServerProcess, stop_orphan
@@ -113,6 +114,7 @@ async def run_embedded(wiring: Wiring, shape: Shape, said: Callable[[Ready], Non
             )
             app = application(wiring.authority, lambda: health(wiring))
             parts = [http_part(app, listener), delivering(wiring, [server.url]), _watching(server)]
+            parts += ingesting(wiring, [server.url])
             announcing = _announcing(ready, shape.ready_file, said)
             await run_together(stop, *parts, announcing)
         finally:

@@ -14,6 +14,7 @@ from issuer.delivery.pusher import Pusher, this_process
 from issuer.delivery.shift import until
 from issuer.errors import Unavailable
 from web.app import application
+from web.ingesting import ingesting
 from web.ready import Ready, remove
 from web.resolver import account_token
 from web.running import Part, http_part, listen, run_together, stopped_by_signals
@@ -110,7 +111,11 @@ async def serve(
         said(ready)
         try:
             await run_together(
-                stop, http_part(app, listener), delivering(wiring, urls), answering(wiring, urls)
+                stop,
+                http_part(app, listener),
+                delivering(wiring, urls),
+                answering(wiring, urls),
+                *ingesting(wiring, urls),
             )
         finally:
             if ready_file is not None:

@@ -57,7 +57,7 @@ _TYPES: Final = {
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
-    """What is kept of a token: its hash, and what it says of itself, unproved. `sub`, `iss` are keys or ''."""
+    """What is kept of a token: its hash, and what it says of itself, unproved; keys that are none are ''."""
 
     sha256: str
     jti: str = ""
@@ -70,7 +70,7 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
 
 
 class ServerEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One event. Times are unix seconds by the server's clock; `user` is as the server says: a key, a name."""
+    """One event. Times are unix seconds by the server's clock; `user` is a key or a name, as it says."""
 
     kind: Kind
     id: str
@@ -92,9 +92,9 @@ class ServerEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     started: int = 0
     stopped: int = 0
     reason: str = ""
-    received_bytes: int = 0
-    """From the client; `sent_bytes` to it."""
     sent_bytes: int = 0
+    """By the client; `received_bytes` by it, as servers count."""
+    received_bytes: int = 0
     token: Mark | None = None
 
     @property
@@ -272,8 +272,8 @@ def _event(kind: Kind, about: str, found: _Advisory) -> Heard | Unfit:
         started=_seconds(client.start) or at,
         stopped=0 if kind is Kind.CONNECTED else _seconds(client.stop) or at,
         reason=_text(found.reason),
-        received_bytes=_counted(found.received),
         sent_bytes=_counted(found.sent),
+        received_bytes=_counted(found.received),
         token=mark_of(client.jwt) if client.jwt else None,
     )
     return Heard(event, client.jwt)

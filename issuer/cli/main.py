@@ -146,6 +146,11 @@ VERBS: Final[Table] = {
         "the record of every change and refusal",
         list=("issuer.cli.audit:list_events", "events"),
         verify=("issuer.cli.audit:verify", "prove that nothing in it was altered"),
+        sessions=("issuer.cli.audit_servers:sessions", "who was on which server, and who had approved it"),
+        ingest=Branch(
+            "what servers tell of connections",
+            enable=("issuer.cli.audit_servers:enable", "let a stream keep it until it is in the log"),
+        ),
     ),
     "up": ("web.cli:up", "everything in one process, with a broker of its own"),
     "serve": ("web.cli:serve", "the service beside NATS servers of your own"),
