@@ -94,7 +94,8 @@ def enable_ingest(turn: Turn, act: EnableIngest) -> Outcome:
                 name=f"accredit {kind.value}",
             ),
         )
-    keep_cursor(turn.unit, _cursor(operator), row.public, turn.now)
+    if ingest_account(turn.unit, operator) != row.public:
+        keep_cursor(turn.unit, _cursor(operator), row.public, turn.now)
     return outcome
 
 
