@@ -35,6 +35,7 @@ class EventCode(StrEnum):
     DELIVERY_PROVED = "delivery.proved"
     DELIVERY_REFUSED = "delivery.refused"
     DELIVERY_SENT = "delivery.sent"
+    EVIDENCE_MADE = "evidence.made"
     EXPORT_DONE = "export.done"
     IDENTITY_DENIED = "identity.denied"
     IDENTITY_EVICTED = "identity.evicted"
@@ -147,6 +148,11 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
         _entry(EventCode.DELIVERY_PROVED, "a server applies an account's token", _DELIVERY),
         _entry(EventCode.DELIVERY_REFUSED, "a server refused an account's token", _DELIVERY),
         _entry(EventCode.DELIVERY_SENT, "an account's token was sent to the servers", f"{_DELIVERY} count"),
+        _entry(
+            EventCode.EVIDENCE_MADE,
+            "a bundle of evidence was asked for",
+            "path scope since until framework people",
+        ),
         _entry(
             EventCode.EXPORT_DONE,
             "a store was written for another tool",

@@ -65,15 +65,18 @@ def verifier(key: LogKey, log: Log, year: int) -> VerifierKey:
     return VerifierKey(origin_of(key, log, year), Kind.ED25519, raw_public(key.public))
 
 
-def seal(unit: Unit, keyring: Keyring, now: int, log: Log = Log.ADMIN) -> Sealed | None:
-    """Sign where a log stands, if that is new and no checkpoint is of this second; what was signed."""
+def seal(
+    unit: Unit, keyring: Keyring, now: int, log: Log = Log.ADMIN, *, at_once: bool = False
+) -> Sealed | None:
+    """Sign where a log stands, if that is new, and if no checkpoint is of this second or it has to be
+    `at_once`; what was signed."""
     head = unit.log_head(log)
     keys = checkpoints.log_keys(unit)
     size = head.seq + 1 - head.first
     if not keys or not head.year:
         return None
     last = checkpoints.newest(unit, log, head.year)
-    if last is not None and (last.size >= size or last.at >= now):
+    if last is not None and (last.size >= size or (last.at >= now and not at_once)):
         return None
     return _sign(unit, keyring, keys[0], log, head.year, size, root_of(unpack_edge(head.edge)), now)
 

@@ -132,7 +132,8 @@ class Authority:
         def once(unit: Unit) -> R:
             turn = Turn(unit, self.keyring, actor, self._clock(), reason, correlation, signer)
             result = function(turn, act)
-            seal(unit, self.keyring, turn.now)
+            if unit.events:
+                seal(unit, self.keyring, turn.now)
             return result
 
         try:

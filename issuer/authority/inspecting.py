@@ -201,8 +201,8 @@ def key_rows(unit: Unit, _: None = None) -> Iterator[dict[str, Any]]:
     """Every key: whose it is and whether its seed is here; and the keys tokens mention but we never saw."""
     owners: dict[int, tuple[str, str]] = {}
     roles: dict[str, str] = {}
-    logs = {key.public: (f"log {key.origin}", "") for key in log_keys(unit)}
-    mentioned: dict[str, tuple[str, str]] = {**logs}
+    logs = {str(key.public): (f"log {key.origin}", "") for key in log_keys(unit)}
+    mentioned = dict(logs)
     for operator in hierarchy.operators(unit):
         owners[operator.id] = (operator.name, operator.public)
         authority: OperatorClaims = _head(unit, "operator", operator.id)[1]

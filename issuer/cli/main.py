@@ -151,6 +151,8 @@ VERBS: Final[Table] = {
             "what servers tell of connections",
             enable=("issuer.cli.audit_servers:enable", "let a stream keep it until it is in the log"),
         ),
+        bundle=("issuer.cli.evidence:bundle", "evidence of a period in one file, for an auditor"),
+        check=("issuer.cli.evidence:check", "check such a file, as the auditor does"),
     ),
     "up": ("web.cli:up", "everything in one process, with a broker of its own"),
     "serve": ("web.cli:serve", "the service beside NATS servers of your own"),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import Select, bindparam, insert, select
 
 from issuer.keys.nkeys import PublicKey
 from issuer.store.schema import checkpoints as checkpoints_table
@@ -37,9 +36,9 @@ class Sealed:
 
 
 _COLUMNS: Final = checkpoints_table.c
+_TREES: Final = select(_COLUMNS.size, _COLUMNS.note, _COLUMNS.at)
 _NEWEST: Final = (
-    select(_COLUMNS.size, _COLUMNS.note, _COLUMNS.at)
-    .where(_COLUMNS.log == bindparam("log"), _COLUMNS.year == bindparam("year"))
+    _TREES.where(_COLUMNS.log == bindparam("log"), _COLUMNS.year == bindparam("year"))
     .order_by(_COLUMNS.size.desc())
     .limit(1)
 )
@@ -70,14 +69,16 @@ def newest(unit: Unit, log: Log, year: int) -> Sealed | None:
     return Sealed(log, year, int(row[0]), str(row[1]), int(row[2])) if row else None
 
 
-def around(unit: Unit, log: Log, year: int, *, least: int = 0, most: int | None = None) -> Iterator[Sealed]:
-    """Checkpoints of at least, or at most so many leaves, the largest first."""
-    query = select(_COLUMNS.size, _COLUMNS.note, _COLUMNS.at)
-    query = query.where(_COLUMNS.log == log.value, _COLUMNS.year == year, _COLUMNS.size >= least)
-    if most is not None:
-        query = query.where(_COLUMNS.size <= most)
-    for row in unit.stream(query.order_by(_COLUMNS.size.desc())):
-        yield Sealed(log, year, int(row[0]), str(row[1]), int(row[2]))
+def smallest(unit: Unit, log: Log, year: int, least: int) -> Sealed | None:
+    """The checkpoint of the smallest tree that has so many leaves."""
+    query = _TREES.where(_COLUMNS.log == log.value, _COLUMNS.year == year, _COLUMNS.size >= least)
+    return _sealed(unit, log, year, query.order_by(_COLUMNS.size).limit(1))
+
+
+def largest(unit: Unit, log: Log, year: int, most: int) -> Sealed | None:
+    """The checkpoint of the largest tree that has no more leaves than that."""
+    query = _TREES.where(_COLUMNS.log == log.value, _COLUMNS.year == year, _COLUMNS.size <= most)
+    return _sealed(unit, log, year, query.order_by(_COLUMNS.size.desc()).limit(1))
 
 
 def add_cosignature(unit: Unit, sealed: Sealed, witness: str, line: str, now: int) -> None:
@@ -101,3 +102,8 @@ def cosignatures(unit: Unit, sealed: Sealed) -> dict[str, str]:
         column.log == sealed.log.value, column.year == sealed.year, column.size == sealed.size
     )
     return {str(row[0]): str(row[1]) for row in unit.fetch_all(query.order_by(column.witness))}
+
+
+def _sealed(unit: Unit, log: Log, year: int, query: Select[tuple[int, str, int]]) -> Sealed | None:
+    row = unit.fetch_one(query)
+    return Sealed(log, year, int(row[0]), str(row[1]), int(row[2])) if row else None

@@ -63,8 +63,10 @@ def test_one_a_second_and_only_of_what_is_new(database: Database, keyring: Keyri
     assert later is not None
     with database.noting() as unit:
         assert seal(unit, keyring, NOW + 9) is None
-        assert [each.size for each in checkpoints.around(unit, Log.ADMIN, 2023)] == [4, 2]
-        assert [each.size for each in checkpoints.around(unit, Log.ADMIN, 2023, most=3)] == [2]
+        sizes = [checkpoints.largest(unit, Log.ADMIN, 2023, most) for most in (9, 4, 3, 1)]
+        assert [each and each.size for each in sizes] == [4, 4, 2, None]
+        sizes = [checkpoints.smallest(unit, Log.ADMIN, 2023, least) for least in (0, 2, 3, 5)]
+        assert [each and each.size for each in sizes] == [2, 2, 4, None]
 
 
 def test_each_log_and_year_has_its_own_name(database: Database, keyring: Keyring) -> None:
