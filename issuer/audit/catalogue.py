@@ -106,7 +106,7 @@ _ACCOUNT: Final = "name old_name what count kind subject role importer tags expi
 _PROVISIONED: Final = "source id issuer subject active followed denial"
 _CONNECTION: Final = (
     "event told server server_id cluster client address account account_name user_name client_name language "
-    "kind type started credential token jti issuer name role approval session subject"
+    "kind type started credential sha256 jti issuer name role approval session subject"
 )
 _DELIVERY: Final = "server server_id cluster version action attempts words name"
 

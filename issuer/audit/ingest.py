@@ -222,7 +222,7 @@ def _detail(event: ServerEvent, found: Attribution) -> Detail:
         "name": found.name,
         "role": found.role,
         "subject": found.subject,
-        "token": mark.sha256 if mark is not None else "",
+        "sha256": mark.sha256 if mark is not None else "",
         "jti": mark.jti if mark is not None else "",
         "issuer": (mark.iss if mark is not None else "") or event.issuer_key,
         "reason": event.reason,

@@ -28,7 +28,8 @@ from issuer.store.unit import Database, Log
 from issuer.tokens.envelope import token_hash
 from issuer.tokens.signer import SeedSigner
 from tests.issuer.audit.servers_say import House, Message, Shown
-from tests.issuer.store.founding import NOW, Founded
+from tests.issuer.store.founding import NOW, Founded, found
+from tests.servers import Postgres
 
 LATER = NOW + 200
 
@@ -137,8 +138,8 @@ def test_strangers_are_told_from_forgers_and_rubbish(house: House) -> None:
         for number, each in enumerate((foreign, broken, rubbish, None), 1)
     ]
     assert write(house, *messages).alarms == 0
-    found = {row.client_id: row.credential for row in connections(house)}
-    assert found == {1: "foreign", 2: "unproved", 3: "unproved", 4: "none"}
+    credentials = {row.client_id: row.credential for row in connections(house)}
+    assert credentials == {1: "foreign", 2: "unproved", 3: "unproved", 4: "none"}
 
 
 def test_an_account_that_is_not_ours_is_written_as_told(house: House) -> None:
@@ -149,10 +150,10 @@ def test_an_account_that_is_not_ours_is_written_as_told(house: House) -> None:
     assert (row.account, row.credential) == (other.public, "foreign")
 
 
-def test_no_token_and_no_seed_reaches_the_store(house: House, tmp_path: Path) -> None:
+def test_no_token_and_no_seed_reaches_the_store(sqlite_url: str, tmp_path: Path) -> None:
     """Neither its file nor its log holds one, wherever a client puts it."""
-    if not house.database.is_sqlite:
-        pytest.xfail("bytes of a file are looked at; PostgreSQL has the same rows")
+    opened = Database.open(sqlite_url, create=True)
+    house = House.over(opened, found(opened).account)
     shown = [house.signed(name) for name in ("ada", "bob")]
     foreign = house.signed("eve", by=SeedSigner(Seed.generate(Role.ACCOUNT)))
     seed = f"SU{'A' * 56}"
@@ -162,6 +163,7 @@ def test_no_token_and_no_seed_reaches_the_store(house: House, tmp_path: Path) ->
         write(house, house.disconnect(each, number, each.token, name_tag=each.token, kind=each.token))
     with house.database.noting() as unit:
         forget_old(unit, LATER)
+    opened.close()
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
     assert token_hash(foreign.token).encode() in written
     for each in (*shown, foreign):
@@ -194,10 +196,10 @@ def test_any_order_of_many_ends_with_the_same_connections(house: House) -> None:
     random.Random(5).shuffle(messages)
     for start in range(0, len(messages), 4):
         write(house, *messages[start : start + 6])
-    found = connections(house)
-    assert len(found) == 15
-    assert all(row.ended_at and row.opened_seq and row.closed_seq for row in found)
-    assert {row.credential for row in found} == {"issued"}
+    rows = connections(house)
+    assert len(rows) == 15
+    assert all(row.ended_at and row.opened_seq and row.closed_seq for row in rows)
+    assert {row.credential for row in rows} == {"issued"}
     assert len(codes(house)) == 30
 
 
@@ -210,10 +212,10 @@ def test_old_things_are_forgotten_a_little_at_a_time(house: House) -> None:
     assert [row.client_id for row in connections(house)] == [2]
 
 
-def test_an_act_does_not_wait_for_what_servers_say(house: House) -> None:
+def test_an_act_does_not_wait_for_what_servers_say(postgres: Postgres) -> None:
     """On PostgreSQL: the transaction of a batch stays open until the act is committed."""
-    if house.database.is_sqlite:
-        pytest.xfail("SQLite has one writer; batches are short there")
+    opened = Database.open(postgres.new_database(), create=True)
+    house = House.over(opened, found(opened).account)
     ada = house.issued("ada")
     act_done = threading.Event()
 
@@ -230,3 +232,4 @@ def test_an_act_does_not_wait_for_what_servers_say(house: House) -> None:
     thread.join()
     assert waited
     assert codes(house) == ["server.connected"]
+    opened.close()
