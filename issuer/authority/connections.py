@@ -1,4 +1,4 @@
-"""Questions about connections servers told of: whose they were, by which credential, approved by which event."""
+"""Questions about connections servers told of: whose, by which credential, approved by which event."""
 
 from __future__ import annotations
 
@@ -83,10 +83,11 @@ def seen_connections(unit: Unit, question: ConnectionQuestion) -> list[SeenConne
 def _whose(unit: Unit, operator_id: int, account: str | None, user: str) -> tuple[list[str], list[int]]:
     if is_public(user, Role.USER):
         return [user], []
-    keys = []
-    for row in hierarchy.accounts(unit, operator_id):
-        if account in {None, row.public} and (found := hierarchy.find_user(unit, row.id, user)):
-            keys.append(str(found.public))
+    keys = [
+        str(found.public)
+        for row in hierarchy.accounts(unit, operator_id)
+        if account in {None, row.public} and (found := hierarchy.find_user(unit, row.id, user))
+    ]
     return keys, issued.session_ids_of(unit, user)
 
 

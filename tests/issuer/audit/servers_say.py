@@ -89,7 +89,7 @@ class House:
 
     def refuse(self, shown: Shown | None, client: int, **more: Any) -> Message:
         more = {"acc": "$G", "issuer_key": "", **more}
-        subject, data = self._say(
+        _, data = self._say(
             "CONNECT", "client_disconnect", shown, client, more, reason="Authentication Failure"
         )
         return f"$SYS.SERVER.{SERVER}.CLIENT.AUTH.ERR", data
