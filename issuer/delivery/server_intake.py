@@ -149,7 +149,7 @@ class Listener:
         self._connect = connect
         self._writer = writer
         self._batch = batch
-        self.waiting = waiting or Waiting()
+        self.waiting = Waiting() if waiting is None else waiting
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop; a lost connection is made anew. What happens meanwhile is not heard."""
