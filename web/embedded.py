@@ -29,6 +29,7 @@ from issuer.store import hierarchy
 from issuer.store.hierarchy import Operator
 from issuer.store.unit import Unit
 from web.app import application
+from web.auditing.log_keeping import log_keeping, look
 from web.broker_inside import BrokerInside
 from web.ingesting import ingesting
 from web.ready import Ready, remove
@@ -99,8 +100,11 @@ async def run_embedded(wiring: Wiring, shape: Shape, said: Callable[[Ready], Non
     with stopped_by_signals(stop):
         await server.start()
         try:
-            await asyncio.to_thread(point_operator_at, wiring, server.url)
-            creds = await asyncio.to_thread(keep_example_creds, wiring)
+            whole = await asyncio.to_thread(look, wiring.database) is None
+            creds: dict[str, str] = {}
+            if whole:
+                await asyncio.to_thread(point_operator_at, wiring, server.url)
+                creds = await asyncio.to_thread(keep_example_creds, wiring)
             host, port = listener.getsockname()[:2]
             ready = Ready(
                 http=f"http://{host}:{port}",
@@ -113,8 +117,10 @@ async def run_embedded(wiring: Wiring, shape: Shape, said: Callable[[Ready], Non
                 pid=os.getpid(),
             )
             app = application(wiring.authority, lambda: health(wiring))
-            parts = [http_part(app, listener), delivering(wiring, [server.url]), _watching(server)]
-            parts += ingesting(wiring, [server.url])
+            parts = [http_part(app, listener), _watching(server)]
+            if whole:
+                parts += [delivering(wiring, [server.url]), log_keeping(wiring.authority)]
+                parts += ingesting(wiring, [server.url])
             announcing = _announcing(ready, shape.ready_file, said)
             await run_together(stop, *parts, announcing)
         finally:

@@ -14,6 +14,7 @@ from issuer.delivery.pusher import Pusher, this_process
 from issuer.delivery.shift import until
 from issuer.errors import Unavailable
 from web.app import application
+from web.auditing.log_keeping import log_keeping, look
 from web.ingesting import ingesting
 from web.ready import Ready, remove
 from web.resolver import account_token
@@ -88,7 +89,10 @@ def beside(wiring: Wiring, listener: socket.socket, urls: Sequence[str]) -> Read
 def health(wiring: Wiring) -> dict[str, object]:
     """How delivery is, for who watches; details are in the log."""
     pusher = wiring.pusher
-    return {"delivery": "down" if pusher is None or pusher.trouble else "ok"}
+    return {
+        "delivery": "down" if pusher is None or pusher.trouble else "ok",
+        "audit": "ok" if wiring.database.closed_for is None else "down",
+    }
 
 
 async def serve(
@@ -110,13 +114,11 @@ async def serve(
             ready.write(ready_file)
         said(ready)
         try:
-            await run_together(
-                stop,
-                http_part(app, listener),
-                delivering(wiring, urls),
-                answering(wiring, urls),
-                *ingesting(wiring, urls),
-            )
+            parts = [http_part(app, listener), answering(wiring, urls)]
+            if await asyncio.to_thread(look, wiring.database) is None:
+                parts += [delivering(wiring, urls), log_keeping(wiring.authority)]
+                parts += ingesting(wiring, urls)
+            await run_together(stop, *parts)
         finally:
             if ready_file is not None:
                 remove(ready_file)

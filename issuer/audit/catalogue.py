@@ -216,7 +216,7 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
         ),
         _entry(EventCode.OPERATOR_CREATED, "an operator was made", "name what"),
         _entry(EventCode.OPERATOR_DELETED, "an operator was deleted", "name count"),
-        _entry(EventCode.PERSON_ERASED, "nobody can tell any more of whom this was said", "commitment"),
+        _entry(EventCode.PERSON_ERASED, "nobody can tell any more of whom this was said", "commitment rows"),
         _entry(EventCode.PLAN_APPLIED, "a declared organisation was made so", "path changes sha256 operator"),
         _entry(
             EventCode.POLICY_CHANGED,

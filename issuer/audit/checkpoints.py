@@ -70,15 +70,23 @@ def seal(
 ) -> Sealed | None:
     """Sign where a log stands, if that is new, and if no checkpoint is of this second or it has to be
     `at_once`; what was signed."""
+    if not is_due(unit, now, log, at_once=at_once):
+        return None
     head = unit.log_head(log)
-    keys = checkpoints.log_keys(unit)
     size = head.seq + 1 - head.first
-    if not keys or not head.year:
-        return None
+    key = checkpoints.log_keys(unit)[0]
+    return _sign(unit, keyring, key, log, head.year, size, root_of(unpack_edge(head.edge)), now)
+
+
+def is_due(unit: Unit, now: int, log: Log, *, at_once: bool = False) -> bool:
+    """Whether there is something to sign, a key to sign it with, and no checkpoint of this second."""
+    head = unit.log_head(log)
+    if not head.year or not checkpoints.log_keys(unit):
+        return False
     last = checkpoints.newest(unit, log, head.year)
-    if last is not None and (last.size >= size or (last.at >= now and not at_once)):
-        return None
-    return _sign(unit, keyring, keys[0], log, head.year, size, root_of(unpack_edge(head.edge)), now)
+    if last is None:
+        return True
+    return last.size < head.seq + 1 - head.first and (last.at < now or at_once)
 
 
 def seal_closed(unit: Unit, keyring: Keyring, now: int, log: Log = Log.ADMIN) -> list[Sealed]:

@@ -205,7 +205,7 @@ def verify_chain(unit: Unit, log: Log = Log.ADMIN) -> int | None:
     seq, previous = 0, GENESIS
     for line in read_events(unit, log):
         seq += 1
-        if line.seq != seq or line.previous != previous or not _holds(line):
+        if line.seq != seq or not follows(line, previous):
             return seq
         previous = line.hash
     # Events missing at the end leave a chain that is whole, but not up to its head.
@@ -217,9 +217,10 @@ def event_hash(previous: str, body: bytes) -> str:
     return hashlib.sha256(bytes.fromhex(previous) + body).hexdigest()
 
 
-def _holds(line: EventLine) -> bool:
-    """Whether the columns say what the hashed body says, and the hash is its own."""
-    if event_hash(line.previous, line.body.encode()) != line.hash:
+def follows(line: EventLine, previous: str) -> bool:
+    """Whether an event names this hash as the one before, has a hash of its own, and its columns say what
+    its body says."""
+    if line.previous != previous or event_hash(line.previous, line.body.encode()) != line.hash:
         return False
     try:
         body = _DECODER.decode(line.body)

@@ -8,7 +8,8 @@ from typing import Any, Final
 import click
 import msgspec
 
-from issuer.audit.log import Entry, read, verify_chain
+from issuer.audit.checking import check_all
+from issuer.audit.log import Entry, read
 from issuer.cli.main import FINDINGS, OK
 from issuer.cli.options import verb
 from issuer.cli.quantities import iso
@@ -73,12 +74,25 @@ def _rows(entries: Iterator[Entry]) -> Iterator[tuple[Any, ...]]:
 def verify(workspace: Workspace) -> int:
     """Prove that no event was altered, added between others or taken away. Exits with 7 if one was."""
     screen = workspace.screen
-    seq, newest = workspace.ask(lambda unit, _: unit.log_head()[:2], None)
-    with screen.progress("verifying", seq):
-        bad = workspace.ask(lambda unit, _: verify_chain(unit), None)
-    workspace.finish({"sound": bad is None, "events": seq, "first_bad": bad, "head": newest})
-    if bad is not None:
-        screen.warn(f"the chain breaks at event {bad}: from there on it cannot be trusted")
+    told: dict[str, dict[str, Any]] = {}
+    faults = []
+    for log in Log:
+        head = workspace.ask(lambda unit, log: unit.log_head(log), log)
+        with screen.progress(f"verifying {log.value}", head.seq) as progress:
+            walked = workspace.ask(lambda unit, log: check_all(unit, log, progress.at), log)
+        told[log.value] = {"events": walked.events, "checkpoints": walked.checkpoints, "head": head.hash}
+        if walked.fault is not None:
+            faults.append(walked.fault)
+    first_bad = next((fault.seq for fault in faults if fault.log is Log.ADMIN), None)
+    words = [str(fault) for fault in faults]
+    admin = told[Log.ADMIN.value]
+    sound = {"sound": not faults, "first_bad": first_bad, "faults": words}
+    workspace.finish({**sound, **admin, "logs": told})
+    for fault in words:
+        screen.warn(f"{fault}: from there on it cannot be trusted")
+    if faults:
         return FINDINGS
-    screen.say(f"{seq} events, each follows the one before; the newest has the hash {newest}")
+    for name, found in told.items():
+        screen.say(f"log {name!r}: {found['events']} events, each follows the one before")
+        screen.say(f"{found['checkpoints']} checkpoints fit; the newest event has the hash {found['head']}")
     return OK

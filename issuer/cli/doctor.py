@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import click
+
 from issuer.cli.main import FINDINGS, OK
 from issuer.cli.options import verb
 from issuer.cli.workspace import Workspace
@@ -49,9 +51,19 @@ def doctor(workspace: Workspace) -> int:
 
 
 @verb()
-def migrate(workspace: Workspace) -> None:
+@click.option(
+    "--app-role",
+    metavar="ROLE",
+    help="on PostgreSQL: the role services connect as gets what they need, no more",
+)
+def migrate(workspace: Workspace, app_role: str | None) -> None:
     """Bring the store to this version. Take a backup first; nobody else may write meanwhile."""
     workspace.create()
+    if app_role is not None:
+        from issuer.store.application_role import grant_application_role
+
+        grant_application_role(workspace.settings.database, app_role)
+        workspace.screen.say(f"role {app_role} may add to the logs and the tokens, and change none of them")
     workspace.screen.say(f"store {workspace.database.url} is at this version")
     workspace.finish({"database": workspace.database.url})
 
@@ -140,18 +152,19 @@ def _private(what: str, path: Path) -> Examined:
 
 
 def _store(workspace: Workspace) -> Iterator[Examined]:
-    from issuer.audit.log import verify_chain
+    from issuer.audit.checking import check_all
     from issuer.store import hierarchy, outbox
+    from issuer.store.unit import Log
 
     database = workspace.database
     yield Examined("store", good=True, words=database.url)
     with database.reading() as unit:
-        bad = verify_chain(unit)
-        seq = unit.log_head().seq
+        walks = [check_all(unit, log) for log in Log]
         waiting = len(outbox.pending(unit))
         operators = sum(1 for _ in hierarchy.operators(unit))
-    words = f"{seq} events, whole" if bad is None else f"breaks at event {bad}"
-    yield Examined("audit log", good=bad is None, words=words)
+    for log, walked in zip(Log, walks, strict=True):
+        words = f"{walked.events} events under {walked.checkpoints} checkpoints, whole"
+        yield Examined(f"log {log.value}", good=walked.fault is None, words=str(walked.fault or words))
     yield Examined(
         "operators",
         good=True if operators else None,

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Select, bindparam, insert, select
 
 from issuer.keys.nkeys import PublicKey
+from issuer.store.rows import insert_or
 from issuer.store.schema import checkpoints as checkpoints_table
 from issuer.store.schema import cosignatures as cosignatures_table
 from issuer.store.schema import keys as keys_table
@@ -59,8 +60,10 @@ def add_log_key(unit: Unit, key_id: int, origin: str, now: int) -> None:
 
 
 def keep(unit: Unit, sealed: Sealed) -> None:
+    """Another process may have signed the same tree a moment ago: one note of it is enough."""
     values = {name: getattr(sealed, name) for name in ("log", "year", "size", "note", "at")}
-    unit.write(insert(checkpoints_table), values | {"log": sealed.log.value})
+    statement = insert_or(unit, checkpoints_table).values(values | {"log": sealed.log.value})
+    unit.write(statement.on_conflict_do_nothing())
 
 
 def newest(unit: Unit, log: Log, year: int) -> Sealed | None:
@@ -79,6 +82,13 @@ def largest(unit: Unit, log: Log, year: int, most: int) -> Sealed | None:
     """The checkpoint of the largest tree that has no more leaves than that."""
     query = _TREES.where(_COLUMNS.log == log.value, _COLUMNS.year == year, _COLUMNS.size <= most)
     return _sealed(unit, log, year, query.order_by(_COLUMNS.size.desc()).limit(1))
+
+
+def between(unit: Unit, log: Log, year: int, least: int, most: int) -> list[Sealed]:
+    """Checkpoints of so many leaves, both ends included, the smallest first."""
+    query = _TREES.where(_COLUMNS.log == log.value, _COLUMNS.year == year, _COLUMNS.size.between(least, most))
+    rows = unit.fetch_all(query.order_by(_COLUMNS.size))
+    return [Sealed(log, year, int(row[0]), str(row[1]), int(row[2])) for row in rows]
 
 
 def add_cosignature(unit: Unit, sealed: Sealed, witness: str, line: str, now: int) -> None:

@@ -53,6 +53,12 @@ def identities_of(unit: Unit, operator_id: int, digests: Iterable[str]) -> dict[
     return {digest: _DECODER.decode(document) for digest, document in _known(unit, operator_id, wanted)}
 
 
+def document_names(document: str) -> tuple[str, str]:
+    """Subject and name of what is remembered of somebody."""
+    identity = _DECODER.decode(document)
+    return identity.subject, identity.name
+
+
 def add_turned_away(unit: Unit, operator_id: int, logins: Sequence[TurnedAway]) -> None:
     columns = ("operator_id", "identity", "code", "address", "connection_type", "proved_at", "at")
     rows = [

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 
+from issuer.store.rows import insert_or
 from issuer.store.schema import deliveries as deliveries_table
 from issuer.store.schema import outbox as outbox_table
 from issuer.store.schema import servers as servers_table
@@ -79,7 +80,7 @@ def enqueue(unit: Unit, account_id: int, action: str, token_id: int, version: in
         "claimed_until": None,
         "last_words": "",
     }
-    statement = _insert(unit, outbox_table).values(account_id=account_id, **values)
+    statement = insert_or(unit, outbox_table).values(account_id=account_id, **values)
     unit.write(statement.on_conflict_do_update(index_elements=["account_id"], set_=values))
 
 
@@ -148,7 +149,7 @@ def note_server(
 ) -> None:
     """A server answered."""
     seen: dict[str, Any] = {"name": name, "cluster": cluster, "version": version, "last_seen": now}
-    statement = _insert(unit, servers_table).values(id=server_id, first_seen=now, **seen)
+    statement = insert_or(unit, servers_table).values(id=server_id, first_seen=now, **seen)
     unit.write(statement.on_conflict_do_update(index_elements=["id"], set_=seen))
 
 
@@ -168,7 +169,7 @@ def note_delivery(unit: Unit, delivery: Delivery) -> None:
     """How far a delivery has come on one server."""
     fields = ("server_id", "version", "sha256", "state", "words", "changed_at")
     values = {name: getattr(delivery, name) for name in fields}
-    statement = _insert(unit, deliveries_table).values(
+    statement = insert_or(unit, deliveries_table).values(
         account_id=delivery.account_id, server=delivery.server, **values
     )
     unit.write(statement.on_conflict_do_update(index_elements=["account_id", "server"], set_=values))
@@ -188,14 +189,3 @@ def _mine(due: Due) -> ColumnElement[bool]:
         & (outbox_table.c.action == due.action)
     )
     return condition & (outbox_table.c.claimed_by == due.claimed_by)
-
-
-def _insert(unit: Unit, table: Table) -> Any:
-    """An insert that can become an update, which each engine's dialect has for itself."""
-    if unit.is_sqlite:
-        from sqlalchemy.dialects.sqlite import insert
-
-        return insert(table)
-    from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-
-    return insert_postgresql(table)

@@ -12,10 +12,11 @@ from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import delete, select
 
+from issuer.store.rows import insert_or
 from issuer.store.schema import persons as persons_table
 from issuer.store.unit import Unit
 
@@ -101,7 +102,7 @@ def _commit(unit: Unit, values: list[str], now: int) -> dict[str, str]:
     new = [row for row in rows if row["digest"] not in there]
     if new:
         # The other log's writer may have been faster with the same name.
-        unit.write(_insert(unit).on_conflict_do_nothing(index_elements=["digest"]), new)
+        unit.write(insert_or(unit, persons_table).on_conflict_do_nothing(index_elements=["digest"]), new)
         there = _known(unit, digests)
     found = {digests[digest]: stands for digest, stands in there.items()}
     unit.pseudonyms.update(found)
@@ -116,13 +117,3 @@ def _known(unit: Unit, digests: Collection[str]) -> dict[str, str]:
 
 def _digest(value: str) -> str:
     return sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _insert(unit: Unit) -> Any:
-    if unit.is_sqlite:
-        from sqlalchemy.dialects.sqlite import insert
-
-        return insert(persons_table)
-    from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-
-    return insert_postgresql(persons_table)

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from issuer.store.faults import translate
 
 Row = Sequence[Any]
+
+
+class HasDialect(Protocol):
+    """A unit of work, as far as it matters here."""
+
+    @property
+    def is_sqlite(self) -> bool: ...
+
 
 # Below this COPY's extra round trip costs more than it saves.
 _WORTH_COPYING: Final = 8
@@ -37,6 +45,17 @@ def put_rows(connection: Connection, table: str, columns: tuple[str, ...], rows:
         raise translate(fault) from None
     finally:
         cursor.close()
+
+
+def insert_or(unit: HasDialect, table: Table) -> Any:
+    """An insert that can become an update, or nothing, which each engine's dialect has for itself."""
+    if unit.is_sqlite:
+        from sqlalchemy.dialects.sqlite import insert
+
+        return insert(table)
+    from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+
+    return insert_postgresql(table)
 
 
 def copy_text(rows: Iterable[Row]) -> str:

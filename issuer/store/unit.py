@@ -97,6 +97,12 @@ class NoEvent(Defect):
     code = "store.no-event"
 
 
+class ClosedForWriting(Refused):
+    """The log is not what it was, and nothing is added to it."""
+
+    code = "store.closed"
+
+
 class WrongRevision(Refused):
     """The store was written by another version of this program."""
 
@@ -247,6 +253,8 @@ class Database:
         self._url = url
         # Commitments by value, as of so many erasures.
         self._pseudonyms: tuple[int, dict[str, str]] = (0, {})
+        self.closed_for: str | None = None
+        """Why nothing is written any more in this process."""
 
     @classmethod
     def open(cls, address: str, *, create: bool = False) -> Database:
@@ -275,6 +283,10 @@ class Database:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def close_for_writing(self, words: str) -> None:
+        """From now on every unit but one for reading is refused."""
+        self.closed_for = words
 
     @property
     def url(self) -> str:
@@ -342,6 +354,10 @@ class Database:
 
     @contextmanager
     def _transaction(self, mode: str, log: Log = Log.ADMIN) -> Iterator[Unit]:
+        if self.closed_for is not None and mode != "read":
+            raise ClosedForWriting(
+                f"nothing is written any more: {self.closed_for}", hint="accredit audit verify says more"
+            )
         with translated():
             connection = self._engine.connect().execution_options(accredit_write=mode != "read")
         try:

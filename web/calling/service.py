@@ -23,6 +23,7 @@ from issuer.delivery.shift import until
 from issuer.delivery.system_account import Tls
 from issuer.errors import AccreditError, Unavailable
 from web.app import application
+from web.auditing.log_keeping import log_keeping, look
 from web.calling.account import AccountKept
 from web.calling.configuration import Configuration
 from web.calling.roster import ServerRoster
@@ -148,7 +149,8 @@ class Calling:
     def parts(self) -> list[Part]:
         # Logins go on whatever befalls what only cuts people off.
         triggers = [kept_going(part, "a trigger") for part in self.triggers.parts]
-        return [self.roster.run, self.sessions.run, self._keep_up, self._answer, *triggers]
+        keeping = kept_going(log_keeping(self._wiring.authority), "what signs the log")
+        return [self.roster.run, self.sessions.run, self._keep_up, self._answer, keeping, *triggers]
 
     def routes(self) -> list[APIRouter]:
         """What is served over HTTP."""
@@ -160,7 +162,11 @@ class Calling:
     def health(self) -> dict[str, object]:
         """For who watches: nothing here is secret."""
         state = {each.name: "ok" if each.ready else "disabled" for each in self.directories.state()}
-        return {"callout": "ok" if self.connection.connected else "down", "directories": state}
+        return {
+            "callout": "ok" if self.connection.connected else "down",
+            "audit": "ok" if self._wiring.database.closed_for is None else "down",
+            "directories": state,
+        }
 
     async def _keep_up(self, stop: asyncio.Event) -> None:
         """The rules and the account, as the store has them."""
@@ -225,6 +231,7 @@ async def serve_callout(
             said(ready, calling)
         await stop.wait()
 
+    await asyncio.to_thread(look, wiring.database)
     with stopped_by_signals(stop):
         try:
             await run_together(stop, http_part(app, listener), tell, *calling.parts())
