@@ -25,7 +25,8 @@ NAME: Final = "accredit ingest"
 MAX_AGE: Final = 3 * 86_400
 """Seconds a message waits for us at most: less than its id is remembered."""
 MAX_BYTES: Final = 512 * 1024 * 1024
-ACK_SECONDS: Final = 60
+ACK_SECONDS: Final = 30
+"""After this a message that was handed to somebody who then went away is given again."""
 _ANSWER_SECONDS: Final = 5.0
 
 
