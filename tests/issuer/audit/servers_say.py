@@ -11,7 +11,7 @@ from typing import Any
 from issuer.audit.catalogue import EventCode
 from issuer.audit.log import Event, append
 from issuer.claims.user import new_user
-from issuer.keys.nkeys import Role, Seed
+from issuer.keys.nkeys import PublicKey, Role, Seed
 from issuer.store import hierarchy, keys
 from issuer.store.hierarchy import Account
 from issuer.store.unit import Database
@@ -27,7 +27,7 @@ Message = tuple[str, bytes]
 class Shown:
     """A token somebody shows, of whoever signed it."""
 
-    public: str
+    public: PublicKey
     token: str = field(repr=False)
     issuer: str
 
