@@ -19,6 +19,7 @@ MASTER_KEY_VARIABLE: Final = "ACCREDIT_MASTER_KEY"
 CONFIG_VARIABLE: Final = "ACCREDIT_CONFIG"
 DEFAULT_TIMEOUT: Final = 5.0
 OUTPUTS: Final = ("table", "json")
+INGESTS: Final = ("auto", "stream", "plain", "off")
 
 
 class SettingsError(PeerError):
@@ -48,6 +49,7 @@ class Settings:
     tls_key: Path | None = None
     output: str = "table"
     timeout: float = DEFAULT_TIMEOUT
+    ingest: str = "auto"
     actor: str = ""
     log_origin: str = ""
     config_file: Path | None = None
@@ -107,6 +109,12 @@ def _output(value: Any) -> str:
     return str(value)
 
 
+def _ingest(value: Any) -> str:
+    if value not in INGESTS:
+        raise ValueError(f"is not one of {', '.join(INGESTS)}")
+    return str(value)
+
+
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("is not a number of seconds")  # noqa: TRY004  one kind of fault for all readers
@@ -131,6 +139,7 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "tls_key": _path,
     "output": _output,
     "timeout": _seconds,
+    "ingest": _ingest,
     "actor": _text,
     "log_origin": _text,
 }

@@ -31,6 +31,7 @@ from issuer.store.unit import Unit
 from web.app import application
 from web.auditing.log_keeping import log_keeping, look
 from web.broker_inside import BrokerInside
+from web.ingesting import ingesting
 from web.ready import Ready, remove
 from web.running import Part, http_part, listen, run_together, stopped_by_signals
 from web.server_process import ServerProcess, stop_orphan
@@ -119,6 +120,7 @@ async def run_embedded(wiring: Wiring, shape: Shape, said: Callable[[Ready], Non
             parts = [http_part(app, listener), _watching(server)]
             if whole:
                 parts += [delivering(wiring, [server.url]), log_keeping(wiring.authority)]
+                parts += ingesting(wiring, [server.url])
             announcing = _announcing(ready, shape.ready_file, said)
             await run_together(stop, *parts, announcing)
         finally:

@@ -15,6 +15,7 @@ from issuer.delivery.shift import until
 from issuer.errors import Unavailable
 from web.app import application
 from web.auditing.log_keeping import log_keeping, look
+from web.ingesting import ingesting
 from web.ready import Ready, remove
 from web.resolver import account_token
 from web.running import Part, http_part, listen, run_together, stopped_by_signals
@@ -113,9 +114,10 @@ async def serve(
             ready.write(ready_file)
         said(ready)
         try:
-            parts = [http_part(app, listener), answering(wiring, urls)]
+            parts = [http_part(app, listener)]
             if await asyncio.to_thread(look, wiring.database) is None:
-                parts += [delivering(wiring, urls), log_keeping(wiring.authority)]
+                parts += [answering(wiring, urls), delivering(wiring, urls), log_keeping(wiring.authority)]
+                parts += ingesting(wiring, urls)
             await run_together(stop, *parts)
         finally:
             if ready_file is not None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from issuer.authority.system_users import WATCHER, mint_system_user
+from issuer.authority.system_users import WATCHER
 from issuer.delivery import fleet
 from issuer.delivery.evicting import Link
 from issuer.delivery.sessions_followed import DISCONNECT, ended, over
@@ -21,7 +21,7 @@ from issuer.store import sessions
 from issuer.store.sessions import Over
 from issuer.store.unit import Database
 from issuer.tokens.envelope import Token
-from issuer.tokens.signer import SeedSigner, Signer
+from issuer.tokens.signer import Signer
 from web.wiring import Wiring, now
 
 log = logging.getLogger("accredit.callout")
@@ -63,10 +63,7 @@ class SessionKeeper:
         """With a short-lived user of the system account that may end nothing."""
 
         def credentials() -> tuple[Token, Signer]:
-            with wiring.database.reading() as unit:
-                keyring = wiring.authority.keyring
-                token, seed = mint_system_user(unit, keyring, wiring.operator, WATCHER, now())
-            return token, SeedSigner(seed)
+            return wiring.minted(WATCHER)
 
         async def connect() -> SystemAccount:
             tls = Tls.of(wiring.settings)

@@ -9,7 +9,7 @@ from typing import Final
 from issuer.authority.desk import Actor, Authority, Outcome
 from issuer.authority.pushing import SERVING_PUSHER, deletion_signer
 from issuer.authority.signing import head
-from issuer.authority.system_users import mint_system_user
+from issuer.authority.system_users import Task, mint_system_user
 from issuer.claims.operator import OperatorClaims
 from issuer.delivery.pusher import Pusher
 from issuer.delivery.system_account import Credentials, SystemAccount, Tls, connect_system_account
@@ -36,8 +36,12 @@ class Wiring:
 
     def credentials(self) -> tuple[Token, Signer]:
         """A fresh short-lived user of the system account, for each connection anew."""
-        with self.database.reading() as unit:
-            token, seed = mint_system_user(unit, self.authority.keyring, self.operator, SERVING_PUSHER, now())
+        return self.minted(SERVING_PUSHER)
+
+    def minted(self, task: Task) -> tuple[Token, Signer]:
+        """A fresh user of the system account for a task."""
+        with self.database.noting() as unit:
+            token, seed = mint_system_user(unit, self.authority.keyring, self.operator, task, now())
         return token, SeedSigner(seed)
 
     def connector(self, urls: Sequence[str]) -> Callable[[], Awaitable[SystemAccount]]:

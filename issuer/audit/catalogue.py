@@ -62,7 +62,13 @@ class EventCode(StrEnum):
     PROVISIONED_ADDED = "provisioned.added"
     PROVISIONED_CHANGED = "provisioned.changed"
     PROVISIONED_REMOVED = "provisioned.removed"
+    SERVER_CONNECTED = "server.connected"
+    SERVER_DISCONNECTED = "server.disconnected"
     SERVER_FORGOTTEN = "server.forgotten"
+    SERVER_LOST = "server.lost"
+    SERVER_REFUSED = "server.refused"
+    SERVER_UNKNOWN_TOKEN = "server.unknown-token"  # noqa: S105
+    SERVER_UNREADABLE = "server.unreadable"
     STORE_CREATED = "store.created"
     STORE_MIGRATED = "store.migrated"
     TOKEN_SIGNED = "token.signed"  # noqa: S105
@@ -87,17 +93,21 @@ class Entry:
 
 
 # Who somebody is, or where: written as commitments, as are who acted and why.
-_PERSONAL: Final = frozenset({"address", "subject", "value"})
+_PERSONAL: Final = frozenset({"address", "client_name", "subject", "user_name", "value"})
 
 
 def _entry(code: EventCode, title: str, fields: str = "") -> tuple[EventCode, Entry]:
     names = frozenset(fields.split())
-    of_people = code.partition(".")[0] in {"identity", "login", "provisioned", "trigger"}
+    of_people = code.partition(".")[0] in {"identity", "login", "provisioned", "server", "trigger"}
     return code, Entry(code, title, names, names & _PERSONAL if of_people else frozenset())
 
 
 _ACCOUNT: Final = "name old_name what count kind subject role importer tags expires"
 _PROVISIONED: Final = "source id issuer subject active followed denial"
+_CONNECTION: Final = (
+    "event told server server_id cluster client address account account_name user_name client_name language "
+    "kind type started credential sha256 jti issuer name role approval session subject"
+)
 _DELIVERY: Final = "server server_id cluster version action attempts words name"
 
 CATALOGUE: Final[dict[EventCode, Entry]] = dict(
@@ -216,7 +226,25 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
         _entry(EventCode.PROVISIONED_ADDED, "a provider of identities told us of somebody", _PROVISIONED),
         _entry(EventCode.PROVISIONED_CHANGED, "a provider changed what it told of somebody", _PROVISIONED),
         _entry(EventCode.PROVISIONED_REMOVED, "a provider took somebody away", _PROVISIONED),
+        _entry(
+            EventCode.SERVER_CONNECTED,
+            "a server let somebody in; `approval` is the event that issued the credential",
+            _CONNECTION,
+        ),
+        _entry(
+            EventCode.SERVER_DISCONNECTED,
+            "a connection to a server is over, with the server's reason",
+            f"{_CONNECTION} stopped reason sent received connected",
+        ),
         _entry(EventCode.SERVER_FORGOTTEN, "a server will not come back", "server"),
+        _entry(EventCode.SERVER_LOST, "there were more events of servers than could be taken in", "count"),
+        _entry(EventCode.SERVER_REFUSED, "a server turned somebody away", f"{_CONNECTION} reason"),
+        _entry(
+            EventCode.SERVER_UNKNOWN_TOKEN,
+            "a server was shown a credential signed with a key of ours that we never issued",
+            f"{_CONNECTION} outcome",
+        ),
+        _entry(EventCode.SERVER_UNREADABLE, "messages that should tell of servers do not", "count reason"),
         _entry(EventCode.STORE_CREATED, "the store was made", "version revision"),
         _entry(
             EventCode.STORE_MIGRATED, "the store was brought to another revision", "from_revision to_revision"

@@ -133,7 +133,7 @@ class Authority:
         def once(unit: Unit) -> R:
             turn = Turn(unit, self.keyring, actor, self._clock(), reason, correlation, signer)
             result = function(turn, act)
-            if turn.now != self._sealed:
+            if unit.events and turn.now != self._sealed:
                 # Asked once a second: the checkpoint of the acts in between comes with the next one.
                 seal(unit, self.keyring, turn.now)
                 self._sealed = turn.now

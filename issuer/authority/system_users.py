@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from issuer.audit.catalogue import EventCode
+from issuer.audit.server_events import SUBJECTS
 from issuer.authority.changes import PermissionChange, with_permissions
 from issuer.authority.desk import Turn
 from issuer.authority.finding import the_operator
@@ -23,9 +24,10 @@ from issuer.custody.keyring import Keyring
 from issuer.errors import NotFound, Refused
 from issuer.keys.nkeys import PublicKey, Role, Seed
 from issuer.store import hierarchy
+from issuer.store.connections import note_service_user
 from issuer.store.hierarchy import Operator
 from issuer.store.unit import Unit
-from issuer.tokens.envelope import Token, encode
+from issuer.tokens.envelope import Token, encode, token_hash
 from issuer.tokens.signer import Signer
 
 _INBOX: Final = "_INBOX_accredit.>"
@@ -65,22 +67,34 @@ WATCHER: Final = Task(
 """Hears which connections end; ends none."""
 
 
+LISTENER: Final = Task("accredit-listener", (), (_INBOX, *SUBJECTS.values()), 3600)
+"""Hears who connects, who leaves and who is refused, for the log."""
+
+
 def mint_system_user(
     unit: Unit, keyring: Keyring, operator: Operator, task: Task, now: int
 ) -> tuple[Token, Seed]:
-    """A fresh user.
+    """A fresh user, noted as one of our own; in a unit for noting, or an act's.
 
     Raises:
         NoSystemAccount: the operator names none.
         NotFound: no key that may sign for it is stored here.
     """
     account, signer = _system_signer(unit, keyring, operator)
+    return mint_user(unit, account, signer, task, now)
+
+
+def mint_user(unit: Unit, account: PublicKey, signer: Signer, task: Task, now: int) -> tuple[Token, Seed]:
+    """A fresh user of any account for a task, noted as one of our own."""
     seed = Seed.generate(Role.USER)
     claims = new_user(seed.public, task.name, account=None if signer.public == account else account)
     change = PermissionChange(allow_pub=task.asks, allow_sub=task.hears, responses=task.answers)
     body = with_permissions(claims.nats, change)
     claims = msgspec.structs.replace(claims, exp=now + task.seconds, nats=body)
-    return encode(claims, signer, now=now).token, seed
+    token = encode(claims, signer, now=now).token
+    # Or the log would take it for one that somebody made with our key.
+    note_service_user(unit, seed.public, task.name, token_hash(token), expires_at=now + task.seconds, now=now)
+    return token, seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +146,22 @@ def _system_signer(unit: Unit, keyring: Keyring, operator: Operator) -> tuple[Pu
     row = hierarchy.account_by_public(unit, system)
     if row is None:
         raise NotFound(f"the system account {system} is not known here", hint="accredit import account")
-    account: AccountClaims = head(unit, "account", row.id).claims
+    return account_signer(unit, keyring, authority, head(unit, "account", row.id).claims)
+
+
+def account_signer(
+    unit: Unit, keyring: Keyring, authority: OperatorClaims, account: AccountClaims
+) -> tuple[PublicKey, Signer]:
+    """An account, and a key that signs users in its own name.
+
+    Raises:
+        NotFound: no such key is stored here.
+    """
     # Its identity, or where that may not sign a plain signing key: never a role's (nsc#719).
     for public in plain_keys(account, authority):
         if keyring.has(unit, public):
             return account.sub, keyring.signer(unit, public)
     raise NotFound(
-        f"no key that may sign for the system account {account.name!r} is stored here",
+        f"no key that may sign for the account {account.name!r} is stored here",
         hint="accredit import keys, or accredit edit account --sk generate",
     )

@@ -20,6 +20,13 @@ _SHOWN: Final = 100
 
 
 @verb()
+@click.option(
+    "--log",
+    type=click.Choice([log.value for log in Log]),
+    default=Log.ADMIN.value,
+    show_default=True,
+    help="what was done here, or what servers told",
+)
 @click.option("--code", metavar="CODE", help="events of this kind: user.issued")
 @click.option("--target", metavar="KEY", help="what happened to this key")
 @click.option("--actor", metavar="NAME", help="what this actor did: cli:ada")
@@ -35,6 +42,7 @@ def list_events(workspace: Workspace, **values: Any) -> None:
     def show(unit: Unit, _: None) -> None:
         found = read(
             unit,
+            Log(values["log"]),
             after_seq=values["after"] or 0,
             code=values["code"],
             target=values["target"],

@@ -146,6 +146,11 @@ VERBS: Final[Table] = {
         "the record of every change and refusal",
         list=("issuer.cli.audit:list_events", "events"),
         verify=("issuer.cli.audit:verify", "prove that nothing in it was altered"),
+        sessions=("issuer.cli.audit_servers:sessions", "who was on which server, and who had approved it"),
+        ingest=Branch(
+            "what servers tell of connections",
+            enable=("issuer.cli.audit_servers:enable", "let a stream keep it until it is in the log"),
+        ),
         checkpoint=("issuer.cli.audit_proofs:checkpoint", "sign where the logs stand, for others to keep"),
         prove=("issuer.cli.audit_proofs:prove", "one event, with the proof that it is in the log"),
         erase=("issuer.cli.audit_proofs:erase", "forget a person; the log stays whole"),

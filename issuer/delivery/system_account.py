@@ -169,6 +169,11 @@ class NatsSystemAccount:
         self._words = ""
 
     @property
+    def client(self) -> Any:
+        """The library's own client, for what of it is not wrapped here."""
+        return self._client
+
+    @property
     def max_payload(self) -> int:
         return int(self._client.max_payload)
 

@@ -35,6 +35,11 @@ PARTIAL = (
     _partial("ix_sessions_open_identity", _OPEN, schema.sessions.c.issuer, schema.sessions.c.subject),
     _partial("ix_sessions_open_user_key", _OPEN, schema.sessions.c.user_key),
     _partial("ix_sessions_open_client", _OPEN, schema.sessions.c.server_id, schema.sessions.c.client_id),
+    _partial(
+        "ix_server_connections_open",
+        _OPEN,
+        schema.server_connections.c.started_at,
+    ),
     _partial("ix_denials_standing", "lifted_at IS NULL", schema.denials.c.operator_id),
     _partial("ix_users_expires_at", "expires_at IS NOT NULL", schema.users.c.expires_at),
 )

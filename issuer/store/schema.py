@@ -401,12 +401,61 @@ denials = Table(
     _number("lifted_at", nullable=True),
 )
 
+server_heard = Table(  # ids of events from servers, so that each counts once
+    "server_heard",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    _number("at"),
+    Index("ix_server_heard_at", "at"),
+)
+
+server_connections = Table(  # what the log `servers` says of connections, to be asked; nothing of people
+    "server_connections",
+    metadata,
+    _words("server_id"),
+    _number("client_id"),
+    _words("server"),
+    _words("account"),
+    _words("user_key"),  # '' where the server says no key
+    _words("credential"),  # how its token is known, as `audit.attribution` says
+    _words("sha256"),  # of its token; '' if it showed none
+    _number("approval"),  # the event of the log `admin` that issued it; 0 if none is known
+    _number("session_id"),  # in `sessions`; 0 if the callout did not let it in
+    _number("started_at"),
+    _number("ended_at", nullable=True),
+    _words("reason"),
+    _number("opened_seq"),  # the events of the log `servers`; 0 for one we have not heard
+    _number("closed_seq"),
+    PrimaryKeyConstraint("server_id", "client_id"),
+    Index("ix_server_connections_started_at", "started_at"),
+)
+
+server_uses = Table(  # when somebody was last on a server
+    "server_uses",
+    metadata,
+    _words("who"),  # a user key, or for the callout's the digest of an identity
+    _words("account"),
+    _number("first_seen"),
+    _number("last_seen"),
+    _number("connections"),
+    PrimaryKeyConstraint("who", "account"),
+)
+
+service_users = Table(  # users we make for ourselves, for one connection each
+    "service_users",
+    metadata,
+    Column("public", Text, primary_key=True),
+    _words("name"),
+    _words("sha256"),
+    _number("expires_at"),
+)
+
 # What records how delivery fares, or that a connection is over, changes nobody's rights and may be
 # written without an event.
 BOOKKEEPING: Final[frozenset[Any]] = frozenset(
     {
         outbox, servers, deliveries, sessions, identities, turned_away, notices, cursors, custody,
-        checkpoints, cosignatures,
+        checkpoints, cosignatures, server_heard, server_connections, server_uses, service_users,
     }
 )  # fmt: skip
 # Written along with events, by whoever appends them.

@@ -39,7 +39,7 @@ from issuer.store.rows import put_rows
 R = TypeVar("R")
 
 # The migration the tables of `schema` stand at; a test compares it with the scripts.
-HEAD_REVISION: Final = "0003"
+HEAD_REVISION: Final = "0004"
 # What the first event follows.
 GENESIS: Final = "0" * 64
 

@@ -63,6 +63,7 @@ def test_another_operator_does_not_get_the_account_selected_for_this_one(tmp_pat
     [
         ("colour = 'red'\n", "colour is not a setting"),
         ("timeout = 'soon'\n", "timeout is not a number of seconds"),
+        ("ingest = 'sometimes'\n", "ingest is not one of auto, stream, plain, off"),
         ("timeout = true\n", "timeout is not a number of seconds"),
         ("timeout = 0\n", "timeout is not between 0 and 600 seconds"),
         ("data_dir = 7\n", "data_dir is not a text"),
@@ -139,6 +140,7 @@ def test_every_setting_can_be_given_in_every_way(tmp_path: Path) -> None:
         "data_dir": "/d", "database": "sqlite:///x", "master_key_file": "/k", "operator": "o", "account": "a",
         "nats_urls": "nats://h:1,tls://i", "tls_ca": "/ca", "tls_cert": "/c", "tls_key": "/tk",
         "output": "json", "timeout": "3", "actor": "me", "log_origin": "log.example",
+        "ingest": "plain",
     }  # fmt: skip
     assert set(values) == set(NAMES)
     by_flag = load(values, {})

@@ -28,7 +28,7 @@ ACCOUNT = "A" + "B" * 55
 
 
 def minted(house: House, *, serving: bool = True) -> UserClaims:
-    with house.authority.database.reading() as unit:
+    with house.authority.database.noting() as unit:
         operator = next(iter(hierarchy.operators(unit)))
         task = SERVING_PUSHER if serving else PUSHER
         token, seed = mint_system_user(unit, house.authority.keyring, operator, task, house.clock[0])
