@@ -6,6 +6,7 @@ import sys
 import time
 from itertools import count
 
+from issuer.audit.checkpoints import create_log_key
 from issuer.authority.accounts import (
     AddAccount,
     DeleteAccount,
@@ -29,7 +30,11 @@ ACTOR = Actor("driver", "test")
 
 def main(url: str, run: str) -> None:
     database = Database.open(url, create=True)
-    authority = Authority(database, Keyring(MasterKey(bytes(32))), clock=lambda: int(time.time()))
+    keyring, moments = Keyring(MasterKey(bytes(32))), count(int(time.time()))
+    # A second an act, so that each signs a checkpoint.
+    authority = Authority(database, keyring, clock=lambda: next(moments))
+    with database.writing() as unit:
+        create_log_key(unit, keyring, str(ACTOR), next(moments))
 
     def do(function, act):  # type: ignore[no-untyped-def]
         outcome = authority.perform(function, act, ACTOR)
