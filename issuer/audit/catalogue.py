@@ -26,6 +26,7 @@ class EventCode(StrEnum):
     ACTIVATION_ISSUED = "activation.issued"
     ACTIVATION_RESTORED = "activation.restored"
     ACTIVATION_REVOKED = "activation.revoked"
+    AUDIT_EXPORTED = "audit.exported"
     CREDS_GENERATED = "creds.generated"
     CUSTODY_CREATED = "custody.created"
     CUSTODY_REWRAPPED = "custody.rewrapped"
@@ -136,6 +137,11 @@ CATALOGUE: Final[dict[EventCode, Entry]] = dict(
             EventCode.ACTIVATION_REVOKED,
             "an importer's activations were cut off",
             "name subject kind importer until",
+        ),
+        _entry(
+            EventCode.AUDIT_EXPORTED,
+            "events were taken out of a log, from one on and up to another",
+            "format log path first last filters proofs",
         ),
         _entry(EventCode.CREDS_GENERATED, "a user's creds were given out", "name path"),
         _entry(EventCode.CUSTODY_CREATED, "a master key was set", "source key_id"),

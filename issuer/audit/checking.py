@@ -19,7 +19,7 @@ from issuer.audit.tree import edge_at, grow, leaf_hash, root_of, unpack_edge
 from issuer.errors import AccreditError
 from issuer.store import checkpoints, tiles
 from issuer.store.checkpoints import Sealed
-from issuer.store.journal import EventLine, read_events
+from issuer.store.journal import EventLine, Filter, read_events
 from issuer.store.unit import GENESIS, Log, Unit
 
 SAMPLE: Final = 64
@@ -71,7 +71,7 @@ def check_some(unit: Unit, log: Log, rng: random.Random, count: int = SAMPLE) ->
     """Some events, hashed again and looked for in the tree."""
     head = unit.log_head(log)
     for seq in rng.sample(range(1, head.seq + 1), min(count, head.seq)):
-        line = next(read_events(unit, log, after_seq=seq - 1, limit=1), None)
+        line = next(read_events(unit, log, Filter(after_seq=seq - 1), limit=1), None)
         if line is None or line.seq != seq or not follows(line, line.previous):
             return Inconsistent(log, f"event {seq} is not what was hashed", seq)
         year, first = max((year, first) for year, first in tiles.trees(unit, log).items() if first <= seq)

@@ -26,7 +26,7 @@ from issuer.audit.tiles import write_tiles
 from issuer.audit.tree import grow, leaf_hash, root_of, unpack_edge
 from issuer.errors import Defect
 from issuer.store import persons, tiles
-from issuer.store.journal import EventLine, read_events
+from issuer.store.journal import EventLine, Filter, read_events
 from issuer.store.unit import GENESIS, EventRow, Log, LogHead, Unit
 
 OUTCOMES: Final = frozenset({"done", "refused", "failed"})
@@ -159,17 +159,14 @@ def read(
     limit: int | None = None,
 ) -> Iterator[Entry]:
     """Events in order, a batch in memory at a time."""
-    lines = read_events(
-        unit,
-        log,
+    wanted = Filter(
         after_seq=after_seq,
         code=code,
         target=target,
-        actors=None if actor is None else _written(unit, actor),
+        actors=None if actor is None else written_as(unit, actor),
         correlation=correlation,
-        newest_first=newest_first,
-        limit=limit,
     )
+    lines = read_events(unit, log, wanted, newest_first=newest_first, limit=limit)
     while batch := list(islice(lines, _BATCH)):
         bodies = [_DECODER.decode(line.body) for line in batch]
         found = persons.openings(unit, {each for body in bodies for each in commitments_of(body)})
@@ -259,7 +256,7 @@ def _opened(log: Log, head: LogHead, year: int) -> Event:
     )
 
 
-def _written(unit: Unit, actor: str) -> Collection[str]:
+def written_as(unit: Unit, actor: str) -> Collection[str]:
     """How an actor may stand in the log: named in clear before people had commitments."""
     via, _, name = actor.partition(":")
     stands = persons.known_as(unit, name) if via in _TAKEN_BY_PEOPLE else None

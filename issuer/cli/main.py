@@ -151,6 +151,7 @@ VERBS: Final[Table] = {
             "what servers tell of connections",
             enable=("issuer.cli.audit_servers:enable", "let a stream keep it until it is in the log"),
         ),
+        export=("issuer.cli.audit_export:export", "events as a file, for a tool, a table or a proof"),
         checkpoint=("issuer.cli.audit_proofs:checkpoint", "sign where the logs stand, for others to keep"),
         prove=("issuer.cli.audit_proofs:prove", "one event, with the proof that it is in the log"),
         erase=("issuer.cli.audit_proofs:erase", "forget a person; the log stays whole"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tests.bench import audit_append, audit_evidence, audit_ingest
+from tests.bench import audit_append, audit_evidence, audit_export, audit_ingest
 from tests.bench.measure import Row
 
 PARTS: Final[dict[str, Callable[[], Iterator[Row]]]] = {
     "append": audit_append.rows,
     "ingest": audit_ingest.rows,
+    "export": audit_export.rows,
     "evidence": audit_evidence.rows,
 }
 

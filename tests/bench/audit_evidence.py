@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.bench.measure import Row, at_least, at_most
+from tests.bench.measure import Row, at_most
 
-RATE, MEMORY, CHECK = 50_000, 200.0, 4.0
+MEMORY, CHECK = 200.0, 4.0
 _VERIFY: Final = Path(__file__).parents[2] / "issuer/audit/evidence/verify.py"
 
 
@@ -27,9 +27,11 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for step in ("build", "make"):
             found = _apart(step, folder)
-        words = f"{found['events']} events, {found['tokens']} tokens, {found['megabytes']:.0f} MB zipped"
-        yield at_least("evidence: a bundle made, events/s", found["rate"], RATE, words)
-        yield at_most("evidence: peak memory of that, MB", found["memory"], MEMORY)
+        words = (
+            f"{found['events']} events, {found['tokens']} tokens, {found['megabytes']:.0f} MB zipped, "
+            f"{found['rate']:.0f} events/s"
+        )
+        yield at_most("evidence: a bundle made: peak memory, MB", found["memory"], MEMORY, words)
         bundle = Path(folder) / "evidence.zip"
         for name, flags in (("as installed", ()), ("bare Python", ("-I", "-S"))):
             if flags:

@@ -1,0 +1,41 @@
+"""CloudEvents 1.0, structured mode: what a webhook is sent, and a line of a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from issuer.audit.formats.record import Record, when
+
+
+class Cloud:
+    """`cloudevents`."""
+
+    name = "cloudevents"
+    in_clear = True
+    suffix = "jsonl"
+
+    def head(self) -> bytes:
+        return b""
+
+    def render(self, record: Record) -> bytes:
+        return msgspec.json.encode(document(record)) + b"\n"
+
+
+def document(record: Record) -> dict[str, Any]:
+    """The event; its id is its number, unique with its source."""
+    body = record.body
+    found: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": str(record.seq),
+        "source": f"/{record.origin}",
+        "type": f"accredit.{body.code}",
+        "time": when(body.at),
+        "datacontenttype": "application/json",
+        "leaf": record.leaf,
+        "data": body,
+    }
+    if body.target:
+        found["subject"] = body.target
+    return found
