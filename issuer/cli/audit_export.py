@@ -15,7 +15,7 @@ from issuer.cli.workspace import Workspace
 from issuer.store.unit import Log
 
 # Names alone: the formats are loaded when one is written.
-_FORMATS: Final = ("jsonl", "csv", "cef", "syslog", "ecs", "cloudevents")
+_FORMATS: Final = ("jsonl", "csv", "cef", "syslog", "ecs", "ocsf", "cloudevents")
 
 
 @verb()
