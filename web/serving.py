@@ -12,7 +12,9 @@ from typing import Final
 from issuer.delivery.lookup import answer_lookups
 from issuer.delivery.pusher import Pusher, this_process
 from issuer.delivery.shift import until
-from issuer.errors import Unavailable
+from issuer.delivery.staying import stay_connected
+from issuer.delivery.system_account import SystemAccount
+from issuer.errors import AccreditError
 from web.app import application
 from web.auditing.log_keeping import log_keeping, look
 from web.ingesting import ingesting
@@ -55,20 +57,15 @@ def answering(wiring: Wiring, urls: Sequence[str]) -> Part:
         return wiring.authority.ask(account_token, account)
 
     async def run(stop: asyncio.Event) -> None:
-        connect = wiring.connector(urls)
-        while not stop.is_set():
-            try:
-                system = await connect()
-            except Unavailable as error:
-                log.info("lookups wait: %s", error)
-                await until(stop, RETRY_SECONDS)
-                continue
-            try:
-                await answer_lookups(system, find, who=this_process())
-                while not stop.is_set() and not system.closed:
-                    await until(stop, LOOK_SECONDS)
-            finally:
-                await system.close()
+        async def answer(system: SystemAccount) -> None:
+            await answer_lookups(system, find, who=this_process())
+            while not stop.is_set() and not system.closed:
+                await until(stop, LOOK_SECONDS)
+
+        def trouble(error: AccreditError) -> None:
+            log.info("lookups wait: %s", error)
+
+        await stay_connected(wiring.connector(urls), answer, stop, again=RETRY_SECONDS, trouble=trouble)
 
     return run
 

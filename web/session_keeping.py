@@ -15,6 +15,7 @@ from issuer.delivery import fleet
 from issuer.delivery.evicting import Link
 from issuer.delivery.sessions_followed import DISCONNECT, ended, over
 from issuer.delivery.shift import until
+from issuer.delivery.staying import stay_connected
 from issuer.delivery.system_account import Reply, SystemAccount, Tls, connect_system_account
 from issuer.errors import AccreditError, Unavailable
 from issuer.store import sessions
@@ -73,20 +74,14 @@ class SessionKeeper:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep them, until told to stop; a lost connection is made anew, and all is looked at again."""
-        well = True
-        while not stop.is_set():
-            try:
-                system = await self._connect()
-                try:
-                    well = True
-                    await self._follow(system, stop)
-                finally:
-                    await system.close()
-            except AccreditError as error:
-                if well:
-                    log.warning("sessions are not followed: %s", error)
-                well = False
-                await until(stop, AGAIN_SECONDS)
+
+        async def follow(system: SystemAccount) -> None:
+            await self._follow(system, stop)
+
+        def trouble(error: AccreditError) -> None:
+            log.warning("sessions are not followed: %s", error)
+
+        await stay_connected(self._connect, follow, stop, again=AGAIN_SECONDS, trouble=trouble)
 
     async def reconcile(self, system: SystemAccount) -> int:
         """Look at every server that has sessions; how many were over.

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from issuer.audit.ingest import LARGEST_BATCH, Ingest, Written
 from issuer.audit.server_events import SUBJECTS, parse
 from issuer.delivery.shift import until
+from issuer.delivery.staying import stay_connected
 from issuer.delivery.system_account import Reply, SystemAccount
 from issuer.errors import AccreditError, Defect
 from issuer.store.connections import forget_old
@@ -155,24 +156,18 @@ class Listener:
         """Until told to stop; a lost connection is made anew. What happens meanwhile is not heard."""
         over = asyncio.Event()
         writing = asyncio.create_task(self._write(over))
+
+        async def listen(system: SystemAccount) -> None:
+            for subject in SUBJECTS.values():
+                await system.subscribe(subject, self._heard)
+            while not stop.is_set() and not system.closed:
+                await until(stop, BATCH_SECONDS)
+
+        def trouble(error: AccreditError) -> None:
+            log.warning("servers are not heard: %s", error)
+
         try:
-            well = True
-            while not stop.is_set():
-                try:
-                    system = await self._connect()
-                    try:
-                        well = True
-                        for subject in SUBJECTS.values():
-                            await system.subscribe(subject, self._heard)
-                        while not stop.is_set() and not system.closed:
-                            await until(stop, BATCH_SECONDS)
-                    finally:
-                        await system.close()
-                except AccreditError as error:
-                    if well:
-                        log.warning("servers are not heard: %s", error)
-                    well = False
-                    await until(stop, AGAIN_SECONDS)
+            await stay_connected(self._connect, listen, stop, again=AGAIN_SECONDS, trouble=trouble)
         finally:
             over.set()
             await writing

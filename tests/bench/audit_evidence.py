@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.bench.measure import Row, at_most
+from tests.bench.measure import Row, at_most, in_a_process
 
 MEMORY, CHECK = 200.0, 4.0
 _VERIFY: Final = Path(__file__).parents[2] / "issuer/audit/evidence/verify.py"
@@ -26,7 +26,7 @@ _VERIFY: Final = Path(__file__).parents[2] / "issuer/audit/evidence/verify.py"
 def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for step in ("build", "make"):
-            found = _apart(step, folder)
+            found = in_a_process("tests.bench.audit_evidence", step, folder)
         words = (
             f"{found['events']} events, {found['tokens']} tokens, {found['megabytes']:.0f} MB zipped, "
             f"{found['rate']:.0f} events/s"
@@ -35,7 +35,7 @@ def rows() -> Iterator[Row]:
         bundle = Path(folder) / "evidence.zip"
         for name, flags in (("as installed", ()), ("bare Python", ("-I", "-S"))):
             if flags:
-                found = _apart("small", folder)
+                found = in_a_process("tests.bench.audit_evidence", "small", folder)
                 bundle = Path(folder) / "small.zip"
             yield _checked(name, bundle, flags)
 
@@ -51,7 +51,7 @@ def _checked(name: str, bundle: Path, flags: tuple[str, ...]) -> Row:
     whole = time.perf_counter() - begun
     report = json.loads(done.stdout)
     by = next(step["found"] for step in report["steps"] if step["step"] == "tokens").rpartition(" ")[2]
-    bare = _apart("bare", str(bundle), by)
+    bare = in_a_process("tests.bench.audit_evidence", "bare", str(bundle), by)
     words = (
         f"{whole:.1f} s, verified by {by}; hashing {bare['hashing']:.2f} s, "
         f"{bare['signatures']} signatures {bare['verifying']:.1f} s"
@@ -59,17 +59,6 @@ def _checked(name: str, bundle: Path, flags: tuple[str, ...]) -> Row:
     return at_most(
         f"evidence: checked, {name} / bare", whole / (bare["hashing"] + bare["verifying"]), CHECK, words
     )
-
-
-def _apart(step: str, *words: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.audit_evidence", step, *words],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def _build(folder: str) -> dict[str, float]:

@@ -8,40 +8,28 @@ from __future__ import annotations
 import json
 import resource
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench.measure import Row, at_least, at_most
+from tests.bench.measure import Row, at_least, at_most, in_a_process
 
 LINES, OCSF, MEMORY = 50_000, 15_000, 200.0
 
 
 def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
-        _apart("build", folder)
-        bare = _apart("bare", folder)["rate"]
-        found = _apart("export", folder, "jsonl")
+        in_a_process("tests.bench.audit_export", "build", folder)
+        bare = in_a_process("tests.bench.audit_export", "bare", folder)["rate"]
+        found = in_a_process("tests.bench.audit_export", "export", folder, "jsonl")
         words = f"{found['events']:.0f} events; {found['rate'] / bare:.2f} of copying them ({bare:.0f}/s)"
         yield at_least("export: jsonl with proofs, events/s", found["rate"], LINES, words)
         yield at_most("export: peak memory of that, MB", found["memory"], MEMORY)
-        found = _apart("export", folder, "ocsf")
+        found = in_a_process("tests.bench.audit_export", "export", folder, "ocsf")
         words = f"{found['rate'] / bare:.2f} of copying them"
         yield at_least("export: ocsf, events/s", found["rate"], OCSF, words)
-
-
-def _apart(step: str, *words: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.audit_export", step, *words],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def _build(folder: str) -> dict[str, float]:

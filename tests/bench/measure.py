@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -70,6 +72,15 @@ def _time(function: Callable[[], object], loops: int) -> float:
         return (time.perf_counter() - start) / loops
     finally:
         gc.enable()
+
+
+def in_a_process(module: str, *words: str) -> dict[str, float]:
+    """What a module says as its last line, run apart: its memory is its own, and it begins cold."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words], check=True, stdout=subprocess.PIPE, text=True
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def report(rows: list[Row]) -> None:

@@ -22,7 +22,6 @@ class Cef:
 
     name = "cef"
     in_clear = True
-    suffix = "cef"
 
     def head(self) -> bytes:
         return b""

@@ -4,23 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from issuer.audit.formats.record import Record, when
-
-
-class Cloud:
-    """`cloudevents`."""
-
-    name = "cloudevents"
-    in_clear = True
-    suffix = "jsonl"
-
-    def head(self) -> bytes:
-        return b""
-
-    def render(self, record: Record) -> bytes:
-        return msgspec.json.encode(document(record)) + b"\n"
 
 
 def document(record: Record) -> dict[str, Any]:

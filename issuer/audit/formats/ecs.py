@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from issuer import __version__
 from issuer.audit.formats.numbers import class_id, severity
 from issuer.audit.formats.record import Record, person_of, when
@@ -31,20 +29,6 @@ _TYPES: Final = {
     **dict.fromkeys(("disconnected", "evicted"), "end"),
     "changed": "change",
 }
-
-
-class Ecs:
-    """`ecs`."""
-
-    name = "ecs"
-    in_clear = True
-    suffix = "jsonl"
-
-    def head(self) -> bytes:
-        return b""
-
-    def render(self, record: Record) -> bytes:
-        return msgspec.json.encode(document(record)) + b"\n"
 
 
 def document(record: Record) -> dict[str, Any]:

@@ -10,7 +10,6 @@ class Lines:
 
     name = "jsonl"
     in_clear = False
-    suffix = "jsonl"
 
     def head(self) -> bytes:
         return b""

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from issuer import __version__
 from issuer.audit.catalogue import CATALOGUE, EventCode
 from issuer.audit.formats.numbers import class_id, severity
@@ -99,20 +97,6 @@ _BY_NAME: Final = {
 _SEVERITIES: Final = {3: 1, 5: 2, 7: 3, 8: 4}
 _PRODUCT: Final = {"name": "accredit", "vendor_name": "Accredit", "version": __version__}
 _APP: Final = {"name": "accredit", "vendor_name": "Accredit", "version": __version__}
-
-
-class Ocsf:
-    """`ocsf`."""
-
-    name = "ocsf"
-    in_clear = True
-    suffix = "jsonl"
-
-    def head(self) -> bytes:
-        return b""
-
-    def render(self, record: Record) -> bytes:
-        return msgspec.json.encode(document(record)) + b"\n"
 
 
 def document(record: Record) -> dict[str, Any]:

@@ -26,7 +26,6 @@ class Format(Protocol):
 
     name: str
     in_clear: bool
-    suffix: str
 
     def head(self) -> bytes:
         """What comes before all events."""

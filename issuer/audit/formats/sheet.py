@@ -20,7 +20,6 @@ class Sheet:
 
     name = "csv"
     in_clear = True
-    suffix = "csv"
 
     def head(self) -> bytes:
         return _row(COLUMNS)

@@ -20,7 +20,6 @@ class Syslog:
 
     name = "syslog"
     in_clear = True
-    suffix = "log"
 
     def __init__(self, host: str = "-") -> None:
         self._host = host if host.isascii() and host.isprintable() and " " not in host else "-"

@@ -62,8 +62,12 @@ def test_a_token_without_subscriptions_ends_it_a_moment_later(shared: Scene) -> 
     """The service is asked, and if it is quick, the client is in for that moment."""
     wire, seen = attempt(shared, Row(GOOD, inside(), guest(subs=0)))
     assert seen.requests == 1
-    assert seen.lines[0] == "-ERR 'maximum subscriptions exceeded'"
-    assert seen.lines[1:] == ("closed",) or wire.until_pong() == ["closed"]
+    said = list(seen.lines)
+    if said[-1:] != ["closed"]:
+        said += wire.until_pong()
+    assert said[-1] == "closed"
+    # A client that is in may have asked something, and read on past the words for its answer.
+    assert said[:-1] == ["-ERR 'maximum subscriptions exceeded'"] or (seen.account and said == ["closed"])
 
 
 def test_a_roles_permissions_hold_and_not_its_limits(shared: Scene) -> None:
